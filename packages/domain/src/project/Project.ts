@@ -6,8 +6,10 @@ const title = Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(500)
 /** Absolute path. */
 const directory = Schema.String.check(Schema.isPattern(/^(\/|[A-Za-z]:[\\/])/), Schema.isMaxLength(4096))
 
-const command = <const Type extends string, const Fields extends Schema.Struct.Fields>(type: Type, fields: Fields) =>
-  Schema.Struct({ type: Schema.tag(type), commandId: CommandId, projectId: ProjectId, ...fields })
+const command = <const Type extends string, const Fields extends Schema.Struct.Fields>(
+  type: Type,
+  fields: Fields
+) => Schema.Struct({ type: Schema.tag(type), commandId: CommandId, projectId: ProjectId, ...fields })
 
 export const ProjectCommand = Schema.Union([
   command("project.create", { title, directory }),

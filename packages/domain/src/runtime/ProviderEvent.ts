@@ -8,8 +8,10 @@
 import { Schema } from "effect"
 import { ProviderTurnId, TurnId } from "../ids.ts"
 
-const of = <const Type extends string, const Fields extends Schema.Struct.Fields>(type: Type, fields: Fields) =>
-  Schema.Struct({ type: Schema.tag(type), ...fields })
+const of = <const Type extends string, const Fields extends Schema.Struct.Fields>(
+  type: Type,
+  fields: Fields
+) => Schema.Struct({ type: Schema.tag(type), ...fields })
 
 const providerTurnId = Schema.NullOr(ProviderTurnId)
 /** The provider's own id of the item. May repeat inside a turn once the earlier one has completed. */
@@ -41,13 +43,20 @@ export type TurnOutcome = typeof TurnOutcome.Type
 export const Decision = Schema.Literals(["accept", "accept_for_session", "decline", "cancel"])
 export type Decision = typeof Decision.Type
 
-export const RequestKind = Schema.Literals(["command_approval", "file_change_approval", "permission", "question"])
+export const RequestKind = Schema.Literals([
+  "command_approval",
+  "file_change_approval",
+  "permission",
+  "question"
+])
 export type RequestKind = typeof RequestKind.Type
 
 export const Question = Schema.Struct({
   id: Schema.String,
   question: Schema.String,
-  options: Schema.Array(Schema.Struct({ label: Schema.String, description: Schema.optionalKey(Schema.String) }))
+  options: Schema.Array(
+    Schema.Struct({ label: Schema.String, description: Schema.optionalKey(Schema.String) })
+  )
 })
 export type Question = typeof Question.Type
 

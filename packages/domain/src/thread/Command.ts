@@ -53,8 +53,10 @@ export const NewThread = Schema.Struct({
 })
 export type NewThread = typeof NewThread.Type
 
-const of = <const Type extends string, const Fields extends Schema.Struct.Fields>(type: Type, fields: Fields) =>
-  Schema.Struct({ type: Schema.tag(type), commandId: CommandId, threadId: ThreadId, ...fields })
+const of = <const Type extends string, const Fields extends Schema.Struct.Fields>(
+  type: Type,
+  fields: Fields
+) => Schema.Struct({ type: Schema.tag(type), commandId: CommandId, threadId: ThreadId, ...fields })
 
 export const ThreadCommand = Schema.Union([
   of("thread.create", NewThread.fields),
@@ -121,11 +123,15 @@ export interface SettledTurn {
   readonly interactionMode: InteractionMode
 }
 
-export class ThreadNotFound extends Schema.TaggedError<ThreadNotFound>()("ThreadNotFound", { threadId: ThreadId }) {}
+export class ThreadNotFound extends Schema.TaggedError<ThreadNotFound>()("ThreadNotFound", {
+  threadId: ThreadId
+}) {}
 export class ThreadAlreadyExists extends Schema.TaggedError<ThreadAlreadyExists>()("ThreadAlreadyExists", {
   threadId: ThreadId
 }) {}
-export class ThreadArchived extends Schema.TaggedError<ThreadArchived>()("ThreadArchived", { threadId: ThreadId }) {}
+export class ThreadArchived extends Schema.TaggedError<ThreadArchived>()("ThreadArchived", {
+  threadId: ThreadId
+}) {}
 export class TurnIdTaken extends Schema.TaggedError<TurnIdTaken>()("TurnIdTaken", { turnId: TurnId }) {}
 export class TurnNotFound extends Schema.TaggedError<TurnNotFound>()("TurnNotFound", { turnId: TurnId }) {}
 /** The turn has settled, or nothing runs: there is nothing to interrupt. */
@@ -135,11 +141,15 @@ export class NothingToInterrupt extends Schema.TaggedError<NothingToInterrupt>()
 /** Only a turn that is still queued can be edited or moved. */
 export class TurnNotQueued extends Schema.TaggedError<TurnNotQueued>()("TurnNotQueued", { turnId: TurnId }) {}
 /** Only a settled turn can be retried. */
-export class TurnNotSettled extends Schema.TaggedError<TurnNotSettled>()("TurnNotSettled", { turnId: TurnId }) {}
+export class TurnNotSettled extends Schema.TaggedError<TurnNotSettled>()("TurnNotSettled", {
+  turnId: TurnId
+}) {}
 export class QueueFull extends Schema.TaggedError<QueueFull>()("QueueFull", { limit: Schema.Int }) {}
 export class EmptyMessage extends Schema.TaggedError<EmptyMessage>()("EmptyMessage", { turnId: TurnId }) {}
 /** The request was answered, has expired or never was. */
-export class RequestNotOpen extends Schema.TaggedError<RequestNotOpen>()("RequestNotOpen", { requestId: RequestId }) {}
+export class RequestNotOpen extends Schema.TaggedError<RequestNotOpen>()("RequestNotOpen", {
+  requestId: RequestId
+}) {}
 /** The decision is not among those offered, or a question is left out. */
 export class AnswerNotOffered extends Schema.TaggedError<AnswerNotOffered>()("AnswerNotOffered", {
   requestId: RequestId
@@ -160,4 +170,3 @@ export const ThreadRejection = Schema.Union([
   AnswerNotOffered
 ])
 export type ThreadRejection = typeof ThreadRejection.Type
-

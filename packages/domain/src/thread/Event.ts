@@ -17,11 +17,22 @@ import {
   RequestId,
   TurnId
 } from "../ids.ts"
-import { Ask, Decision, ItemDetail, ItemKind, RequestKind, TurnOutcome, Usage } from "../runtime/ProviderEvent.ts"
+import {
+  Ask,
+  Decision,
+  ItemDetail,
+  ItemKind,
+  RequestKind,
+  TurnOutcome,
+  Usage
+} from "../runtime/ProviderEvent.ts"
 import { Attachment, Delivery, InteractionMode, RuntimeMode } from "./Command.ts"
 import { Delivered, ItemStatus, SettledTurnState } from "./lifecycle.ts"
 
-const of = <const Type extends string, const Fields extends Schema.Struct.Fields>(type: Type, fields: Fields) =>
+const of = <const Type extends string, const Fields extends Schema.Struct.Fields>(
+  type: Type,
+  fields: Fields
+) =>
   Schema.Struct({
     type: Schema.tag(type),
     ...fields,
@@ -122,7 +133,11 @@ export const ThreadEvent = Schema.Union([
     ended: Schema.NullOr(Schema.Struct({ outcome: TurnOutcome, message: Schema.NullOr(message) }))
   }),
 
-  of("session.starting", { generation: Generation, provider: ProviderInstanceId, turnId: Schema.NullOr(TurnId) }),
+  of("session.starting", {
+    generation: Generation,
+    provider: ProviderInstanceId,
+    turnId: Schema.NullOr(TurnId)
+  }),
   of("session.started", { generation: Generation, resume: Schema.NullOr(Schema.String) }),
   of("session.resume_changed", { resume: Schema.String }),
   of("session.recovering", {
@@ -177,4 +192,5 @@ export type ThreadEventType = ThreadEvent["type"]
 export type EventOf<Type extends ThreadEventType> = Extract<ThreadEvent, { readonly type: Type }>
 
 /** True for what goes to the text journal instead of the log. */
-export const isStreamed = (event: ThreadEvent): event is EventOf<"text.appended"> => event.type === "text.appended"
+export const isStreamed = (event: ThreadEvent): event is EventOf<"text.appended"> =>
+  event.type === "text.appended"

@@ -74,7 +74,12 @@ export type Owed =
       readonly generation: Generation
       readonly answer: Answer
     }
-  | { readonly type: "deadline"; readonly kind: DeadlineKind; readonly turnId: TurnId; readonly afterMs: number }
+  | {
+      readonly type: "deadline"
+      readonly kind: DeadlineKind
+      readonly turnId: TurnId
+      readonly afterMs: number
+    }
 
 export type OwedType = Owed["type"]
 export type OwedOf<Type extends OwedType> = Extract<Owed, { readonly type: Type }>
@@ -137,7 +142,12 @@ export type Evidence =
   | { readonly type: "none"; readonly message: string }
 
 export type Outcome =
-  | { readonly type: "start.ok"; readonly generation: Generation; readonly resume: string | null; readonly notice?: string }
+  | {
+      readonly type: "start.ok"
+      readonly generation: Generation
+      readonly resume: string | null
+      readonly notice?: string
+    }
   | { readonly type: "start.failed"; readonly generation: Generation; readonly fault: Fault }
   | {
       readonly type: "send.accepted"
@@ -145,10 +155,25 @@ export type Outcome =
       readonly generation: Generation
       readonly providerTurnId: ProviderTurnId
     }
-  | { readonly type: "send.rejected"; readonly turnId: TurnId; readonly generation: Generation; readonly fault: Fault }
-  | { readonly type: "send.unknown"; readonly turnId: TurnId; readonly generation: Generation; readonly fault: Fault }
+  | {
+      readonly type: "send.rejected"
+      readonly turnId: TurnId
+      readonly generation: Generation
+      readonly fault: Fault
+    }
+  | {
+      readonly type: "send.unknown"
+      readonly turnId: TurnId
+      readonly generation: Generation
+      readonly fault: Fault
+    }
   | { readonly type: "steer.accepted"; readonly turnId: TurnId; readonly generation: Generation }
-  | { readonly type: "evidence"; readonly turnId: TurnId; readonly generation: Generation; readonly evidence: Evidence }
+  | {
+      readonly type: "evidence"
+      readonly turnId: TurnId
+      readonly generation: Generation
+      readonly evidence: Evidence
+    }
   | { readonly type: "interrupt.accepted"; readonly turnId: TurnId; readonly generation: Generation }
   | {
       readonly type: "interrupt.failed"
@@ -170,7 +195,12 @@ export type Outcome =
   | { readonly type: "answer.failed"; readonly requestId: RequestId; readonly fault: Fault }
   /** Stopped, or the provider says there is no such session: the same success (L9). */
   | { readonly type: "stop.ok"; readonly generation: Generation }
-  | { readonly type: "stop.failed"; readonly generation: Generation; readonly step: StopStep; readonly fault: Fault }
+  | {
+      readonly type: "stop.failed"
+      readonly generation: Generation
+      readonly step: StopStep
+      readonly fault: Fault
+    }
 
 /** Everything that may happen to a thread beside a command. */
 export type Happening =

@@ -31,7 +31,14 @@ export const Delivered = Schema.Literals(["delivered", "not_delivered", "unknown
 export type Delivered = typeof Delivered.Type
 
 /** `superseded`: a retry of the provider began the text anew; this is the cut half. */
-export const ItemStatus = Schema.Literals(["open", "completed", "failed", "declined", "interrupted", "superseded"])
+export const ItemStatus = Schema.Literals([
+  "open",
+  "completed",
+  "failed",
+  "declined",
+  "interrupted",
+  "superseded"
+])
 export type ItemStatus = typeof ItemStatus.Type
 
 export const RequestStatus = Schema.Literals(["open", "answering", "answered", "expired"])
@@ -41,8 +48,8 @@ export type RequestStatus = typeof RequestStatus.Type
 export const limits = {
   /** Turns of one thread that wait. */
   queuedTurns: 100,
-  /** Sends (and starts) of one turn before it settles as an error: no turn crash-loops. */
-  tries: 3,
+  /** Sends and session starts begun for one turn before it settles as an error: no turn crash-loops. */
+  tries: 6,
   /** Provider turns we heard of but did not adopt, kept in mind. */
   heardTurns: 8,
   /** UTF-16 units. */
