@@ -149,4 +149,3 @@ export interface EvidenceQuery {
   readonly turnId: TurnId
   readonly messageId: MessageId
 }
-

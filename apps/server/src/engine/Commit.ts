@@ -1,0 +1,498 @@
+/**
+ * The one door into the log.
+ *
+ *     submit ──▶ queue ──▶ plan ──▶ one transaction ──▶ publish ──▶ answer
+ *     submit ──▶   │          events, receipts,
+ *     submit ──▶ (bounded)    text journal, tables
+ *
+ * One fiber takes all that waits and writes it as one group commit: whatever a change means is in the
+ * database as a whole or not at all, and nobody sees it, its author included, before it is there. A change
+ * that the tables refuse harms only itself. When the storage is in trouble nothing is acknowledged.
+ */
+import { CommandIdReused, StorageUnavailable } from "@turnkeeper/contracts/Errors"
+import type { CommandId } from "@turnkeeper/domain/ids"
+import { isStreamed } from "@turnkeeper/domain/thread/Event"
+import {
+  Cause as EffectCause,
+  Context,
+  Deferred,
+  Effect,
+  Exit,
+  Layer,
+  Metric,
+  Queue,
+  Result,
+  Schema
+} from "effect"
+import type { SqlClient } from "effect/sql/SqlClient"
+import type { SqlError } from "effect/sql/SqlError"
+import type { Batch, Step } from "../projection/Batch.ts"
+import type { Rebuilt } from "../projection/Projection.ts"
+import { applyAll, isOutdated, rebuildAll } from "../projection/Projection.ts"
+import type { NewEvent } from "../store/EventLog.ts"
+import { append, newestSequence, projectStream, threadStream, versionsOf } from "../store/EventLog.ts"
+import type { NewReceipt, StoredReceipt } from "../store/Receipts.ts"
+import { receiptsOf, writeReceipts } from "../store/Receipts.ts"
+import { pragma, Reader, Writer } from "../store/Sqlite.ts"
+import { faultOf, unavailable } from "../store/storageFault.ts"
+import type { JournalEntry } from "../store/TextJournal.ts"
+import { writeJournal } from "../store/TextJournal.ts"
+import type { Change, Committed, LoggedEvent, ProjectChange, ProjectRecord, ThreadChange } from "./Change.ts"
+import { Feed } from "./Feed.ts"
+import type { Published } from "./Feed.ts"
+
+/** The stream is not at the version on which the change was decided: load the state anew and decide again. */
+export class VersionConflict extends Schema.TaggedError<VersionConflict>()("VersionConflict", {
+  stream: Schema.String,
+  expected: Schema.Int,
+  actual: Schema.Int
+}) {}
+
+/**
+ * `StorageUnavailable` with `retryable: false` also says that the tables refused this very change.
+ * Whatever the error, nothing of the change was written.
+ */
+export type CommitError = StorageUnavailable | VersionConflict | CommandIdReused
+
+export class Commit extends Context.Service<
+  Commit,
+  {
+    /**
+     * Resolves when the change is durable, its tables are written and it is published. Waits while too much
+     * waits already. A receipt whose command was carried out before is answered as then, and nothing is
+     * written. Interrupting it takes nothing back.
+     */
+    readonly submit: (change: Change) => Effect.Effect<Committed, CommitError>
+    /** The stored answer to a command, or null where it was never accepted. */
+    readonly receiptOf: (commandId: CommandId) => Effect.Effect<StoredReceipt | null, StorageUnavailable>
+    /** Makes all tables anew from the log. Changes wait meanwhile; readers see the old rows until it is done. */
+    readonly rebuild: Effect.Effect<Rebuilt, StorageUnavailable>
+  }
+>()("server/engine/Commit") {
+  static readonly layer = Layer.effect(
+    Commit,
+    Effect.gen(function* () {
+      const sql = yield* Writer
+      const reader = yield* Reader
+      const feed = yield* Feed
+      const log = yield* openLog(sql)
+      const queue = yield* Effect.acquireRelease(Queue.bounded<Job>(limits.waiting), giveUp)
+
+      if (yield* unavailable(isOutdated(sql))) yield* rebuildWith(sql, log)
+      yield* Effect.forkScoped(run(queue, { sql, log, publish: feed.publish }))
+
+      const enqueue = Effect.fnUntraced(function* <A, E>(jobOf: (done: Deferred.Deferred<A, E>) => Job) {
+        const done = yield* Deferred.make<A, E>()
+        const taken = yield* Queue.offer(queue, jobOf(done))
+        if (!taken) return yield* new StorageUnavailable({ retryable: true })
+        return yield* Deferred.await(done)
+      })
+
+      return Commit.of({
+        submit: (change) =>
+          Effect.suspend(() => {
+            const encoded = encode(change)
+            if (encoded === null) return Effect.fail(new StorageUnavailable({ retryable: false }))
+            return enqueue<Committed, CommitError>((done) => ({ type: "change", ...encoded, done }))
+          }),
+        receiptOf: (commandId) =>
+          receiptsOf(reader, [commandId]).pipe(
+            Effect.map((receipts) => receipts.get(commandId) ?? null),
+            unavailable
+          ),
+        rebuild: enqueue<Rebuilt, StorageUnavailable>((done) => ({ type: "rebuild", done }))
+      })
+    })
+  )
+}
+
+/** Bounds of what waits and of one transaction: a full queue holds its authors back, a large batch is cut. */
+const limits = { waiting: 4_096, batchEvents: 1_000, batchBytes: 4 * 1024 * 1024, versions: 10_000 } as const
+
+const batches = Metric.counter("turnkeeper_commit_batches", { incremental: true })
+const committedEvents = Metric.counter("turnkeeper_commit_events", { incremental: true })
+const refusedChanges = Metric.counter("turnkeeper_commit_refused_changes", { incremental: true })
+
+type Job =
+  | Submission
+  | { readonly type: "rebuild"; readonly done: Deferred.Deferred<Rebuilt, StorageUnavailable> }
+
+interface Submission {
+  readonly type: "change"
+  readonly change: Change
+  readonly stream: string
+  /** JSON of each event in order; null for streamed text, which the log does not take. */
+  readonly payloads: ReadonlyArray<string | null>
+  readonly bytes: number
+  readonly done: Deferred.Deferred<Committed, CommitError>
+}
+
+/** null: the change holds something that is no JSON. */
+const encode = (change: Change): Omit<Submission, "type" | "done"> | null => {
+  try {
+    const payloads = change.events.map((event) =>
+      event.type === "text.appended" ? null : JSON.stringify(event)
+    )
+    const bytes = change.events.reduce((sum, event, index) => sum + sizeOf(event, payloads[index] ?? null), 0)
+    const stream =
+      change.stream === "thread" ? threadStream(change.threadId) : projectStream(change.projectId)
+    return { change, stream, payloads, bytes }
+  } catch {
+    return null
+  }
+}
+
+const sizeOf = (event: Change["events"][number], payload: string | null) =>
+  payload?.length ?? (event.type === "text.appended" ? event.text.length : 0)
+
+// The writer fiber
+
+interface Door {
+  readonly sql: SqlClient
+  readonly log: Log
+  readonly publish: (published: Published) => void
+}
+
+const run = (queue: Queue.Queue<Job>, door: Door) =>
+  // What was taken is carried through and answered, even while the process is closing down.
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(restore(Queue.takeAll(queue)), (jobs) =>
+      Effect.forEach(grouped(jobs), perform(door), { discard: true })
+    )
+  ).pipe(Effect.forever)
+
+type Group =
+  | { readonly type: "changes"; readonly members: ReadonlyArray<Submission> }
+  | Exclude<Job, Submission>
+
+const perform = (door: Door) => (group: Group) =>
+  group.type === "changes"
+    ? commitAll(door, group.members)
+    : Effect.flatMap(Effect.exit(rebuildWith(door.sql, door.log)), (exit) => Deferred.done(group.done, exit))
+
+/** Closing: those who still wait are told that nothing was written. */
+const giveUp = (queue: Queue.Queue<Job>) =>
+  Effect.gen(function* () {
+    const left = yield* Queue.clear(queue)
+    yield* Queue.shutdown(queue)
+    const nothingWritten = Exit.fail(new StorageUnavailable({ retryable: true }))
+    for (const job of left) {
+      if (job.type === "change") Deferred.doneUnsafe(job.done, nothingWritten)
+      else Deferred.doneUnsafe(job.done, nothingWritten)
+    }
+  })
+
+const grouped = (jobs: ReadonlyArray<Job>): ReadonlyArray<Group> => {
+  const groups: Array<Group> = []
+  let members: Array<Submission> = []
+  let events = 0
+  let bytes = 0
+  const close = () => {
+    if (members.length > 0) groups.push({ type: "changes", members })
+    members = []
+    events = 0
+    bytes = 0
+  }
+  for (const job of jobs) {
+    if (job.type === "rebuild") {
+      close()
+      groups.push(job)
+      continue
+    }
+    const size = job.payloads.length
+    if (events + size > limits.batchEvents || bytes + job.bytes > limits.batchBytes) close()
+    members.push(job)
+    events += size
+    bytes += job.bytes
+  }
+  close()
+  return groups
+}
+
+/** Commits the members together; where that fails by one of them, each by itself. Never fails: it answers. */
+const commitAll = (door: Door, members: ReadonlyArray<Submission>): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const exit = yield* Effect.exit(commitTogether(door, members))
+    if (Exit.isSuccess(exit)) {
+      if (exit.value.length > 0) yield* commitAll(door, exit.value)
+      return
+    }
+    door.log.forget()
+    const fault = faultOfCause(exit.cause)
+    if (fault.type === "change" && members.length > 1) {
+      yield* Effect.forEach(members, (member) => commitAll(door, [member]), { discard: true })
+      return
+    }
+    yield* Effect.logError("A change was not committed", exit.cause)
+    if (fault.type === "change") yield* Metric.update(refusedChanges, 1)
+    const retryable = fault.type === "storage" && fault.retryable
+    for (const { done } of members)
+      Deferred.doneUnsafe(done, Exit.fail(new StorageUnavailable({ retryable })))
+  })
+
+/** A defect comes from the change that was being written: another one does not have it. */
+const faultOfCause = (cause: EffectCause.Cause<SqlError>) => {
+  const error = EffectCause.findError(cause)
+  return Result.isSuccess(error) ? faultOf(error.success) : ({ type: "change" } as const)
+}
+
+/** Gives back the members that have to wait for an answer of this very batch. */
+const commitTogether = Effect.fnUntraced(function* (door: Door, members: ReadonlyArray<Submission>) {
+  const { sql, log, publish } = door
+  // 1. Plan: which members count, and which place in the log each takes.
+  const plan = yield* planned(door, members)
+  // 2. Write, in one transaction.
+  if (plan.accepted.length > 0) {
+    yield* log.setDurability(sql, plan.receipts.length > 0)
+    yield* transaction(sql, write(sql, plan))
+    log.advance(plan)
+    yield* Metric.update(batches, 1)
+    yield* Metric.update(committedEvents, plan.events.length)
+  }
+  // 3. Publish, now that it can no longer be undone.
+  publish(plan.published)
+  // 4. Answer.
+  for (const { member, committed } of plan.accepted) Deferred.doneUnsafe(member.done, Exit.succeed(committed))
+  for (const { member, exit } of plan.answered) Deferred.doneUnsafe(member.done, exit)
+  return plan.later
+})
+
+const write = (sql: SqlClient, plan: Plan) =>
+  append(sql, plan.events).pipe(
+    Effect.andThen(writeReceipts(sql, plan.receipts)),
+    Effect.andThen(applyAll(sql, plan.batch)),
+    Effect.andThen(writeJournal(sql, plan.journal))
+  )
+
+/**
+ * BEGIN to COMMIT on the connection that nobody else uses. Whatever fails, COMMIT included, is followed by
+ * a ROLLBACK; SQLite may have rolled back already, so that its own failure says nothing.
+ */
+const transaction = <A, E>(sql: SqlClient, body: Effect.Effect<A, E>): Effect.Effect<A, E | SqlError> =>
+  sql`BEGIN IMMEDIATE`.pipe(
+    Effect.andThen(body),
+    Effect.tap(sql`COMMIT`),
+    Effect.onError(() => Effect.ignore(sql`ROLLBACK`))
+  )
+
+const rebuildWith = (sql: SqlClient, log: Log) =>
+  transaction(sql, rebuildAll(sql)).pipe(
+    Effect.tap(({ events, unreadable }) =>
+      events + unreadable === 0
+        ? Effect.void
+        : Effect.logInfo(`Rebuilt the tables: ${events} events, ${unreadable} unreadable`)
+    ),
+    Effect.onError(() => Effect.sync(log.forget)),
+    unavailable
+  )
+
+// The plan
+
+interface Plan {
+  readonly accepted: Array<{ readonly member: Submission; readonly committed: Committed }>
+  readonly answered: Array<{ readonly member: Submission; readonly exit: Exit.Exit<Committed, CommitError> }>
+  /** Members whose command is already in this batch: their answer is its receipt. */
+  readonly later: Array<Submission>
+  readonly events: Array<NewEvent>
+  readonly receipts: Array<NewReceipt>
+  readonly journal: Array<JournalEntry>
+  readonly batch: { readonly steps: Array<Step>; readonly projects: Array<ProjectRecord> } & Batch
+  readonly published: {
+    readonly threads: Array<Published["threads"][number]>
+    readonly projects: Array<ProjectRecord>
+  }
+  readonly versions: Map<string, number>
+  sequence: number
+}
+
+const planned = Effect.fnUntraced(function* ({ sql, log }: Door, members: ReadonlyArray<Submission>) {
+  const versions = yield* log.versions(sql, members)
+  const commandIds = members.flatMap(({ change }) =>
+    change.receipt === null ? [] : [change.receipt.commandId]
+  )
+  const known = commandIds.length === 0 ? noReceipts : yield* receiptsOf(sql, commandIds)
+  const projects: Array<ProjectRecord> = []
+  const plan: Plan = {
+    accepted: [],
+    answered: [],
+    later: [],
+    events: [],
+    receipts: [],
+    journal: [],
+    batch: { steps: [], projects },
+    published: { threads: [], projects },
+    versions,
+    sequence: yield* log.sequence(sql)
+  }
+  const inBatch = new Set<CommandId>()
+  for (const member of members) {
+    const { receipt } = member.change
+    if (receipt !== null && inBatch.has(receipt.commandId)) {
+      plan.later.push(member)
+      continue
+    }
+    const refusal = refusalOf(member, versions.get(member.stream) ?? 0, known)
+    if (refusal !== null) {
+      plan.answered.push({ member, exit: refusal })
+      continue
+    }
+    if (receipt !== null) inBatch.add(receipt.commandId)
+    accept(plan, member)
+  }
+  return plan
+})
+
+const noReceipts: ReadonlyMap<CommandId, StoredReceipt> = new Map()
+
+/** An answer without writing: the command's own earlier answer (L11), or why the change cannot be taken. */
+const refusalOf = (
+  { change, stream }: Submission,
+  actual: number,
+  known: ReadonlyMap<CommandId, StoredReceipt>
+): Exit.Exit<Committed, CommitError> | null => {
+  const { receipt, expected } = change
+  const before = receipt === null ? undefined : known.get(receipt.commandId)
+  if (receipt !== null && before !== undefined) {
+    return before.hash === receipt.hash
+      ? Exit.succeed({ sequence: before.sequence, version: before.version })
+      : Exit.fail(new CommandIdReused({ commandId: receipt.commandId }))
+  }
+  return expected === actual ? null : Exit.fail(new VersionConflict({ stream, expected, actual }))
+}
+
+const accept = (plan: Plan, member: Submission) => {
+  const { change, stream } = member
+  const version =
+    change.stream === "thread" ? takeThread(plan, member, change) : takeProject(plan, member, change)
+  plan.versions.set(stream, version)
+  const committed: Committed = { sequence: plan.sequence, version }
+  if (change.receipt !== null) {
+    const { commandId, hash } = change.receipt
+    plan.receipts.push({ commandId, hash, ...committed, at: change.at })
+  }
+  plan.accepted.push({ member, committed })
+}
+
+const takeThread = (plan: Plan, member: Submission, change: ThreadChange): number => {
+  const { threadId, after, at, cause } = change
+  let version = change.expected
+  for (const [index, event] of change.events.entries()) {
+    const payload = member.payloads[index] ?? null
+    if (isStreamed(event)) {
+      const { itemId, offset, text, seq = 0 } = event
+      plan.journal.push({ type: "append", threadId, itemId, offset, text, seq, afterVersion: version })
+      plan.published.threads.push({
+        threadId,
+        entry: { type: "delta", delta: { threadId, event } },
+        bytes: text.length * 2
+      })
+    } else if (payload !== null) {
+      version += 1
+      const { sequence } = logged(plan, member, version, event.type, payload)
+      const record = { sequence, threadId, version, at, cause, event: event satisfies LoggedEvent }
+      plan.batch.steps.push({ record, after })
+      plan.published.threads.push({ threadId, entry: { type: "record", record }, bytes: payload.length * 2 })
+      if (event.type === "item.completed")
+        plan.journal.push({ type: "close", threadId, itemId: event.itemId })
+    }
+  }
+  return version
+}
+
+const takeProject = (plan: Plan, member: Submission, change: ProjectChange): number => {
+  const { projectId, at, cause } = change
+  let version = change.expected
+  for (const [index, event] of change.events.entries()) {
+    version += 1
+    const { sequence } = logged(plan, member, version, event.type, member.payloads[index] ?? "null")
+    plan.batch.projects.push({ sequence, projectId, version, at, cause, event })
+  }
+  return version
+}
+
+const logged = (
+  plan: Plan,
+  { change, stream }: Submission,
+  version: number,
+  type: string,
+  payload: string
+): NewEvent => {
+  plan.sequence += 1
+  const { cause, at } = change
+  const event: NewEvent = { sequence: plan.sequence, stream, version, type, payload, cause, at }
+  plan.events.push(event)
+  return event
+}
+
+// What the one writer knows without asking
+
+interface Log {
+  /** The version of each member's stream, 0 for a new one. */
+  readonly versions: (
+    sql: SqlClient,
+    members: ReadonlyArray<Submission>
+  ) => Effect.Effect<Map<string, number>, SqlError>
+  readonly sequence: (sql: SqlClient) => Effect.Effect<number, SqlError>
+  /** What the user asked for survives a power cut; provider output may lose its last moments to one. */
+  readonly setDurability: (sql: SqlClient, full: boolean) => Effect.Effect<void, SqlError>
+  readonly advance: (plan: Plan) => void
+  /** After a failure the database is asked again. */
+  readonly forget: () => void
+}
+
+const openLog = (sql: SqlClient): Effect.Effect<Log, StorageUnavailable> =>
+  Effect.sync(() => {
+    const heads = new Map<string, number>()
+    let newest: number | null = null
+    let durability: boolean | null = null
+
+    /** Keeps the streams that changed last. */
+    const remember = (stream: string, version: number) => {
+      heads.delete(stream)
+      heads.set(stream, version)
+      if (heads.size <= limits.versions) return
+      for (const oldest of heads.keys()) {
+        heads.delete(oldest)
+        return
+      }
+    }
+
+    const versions: Log["versions"] = Effect.fnUntraced(function* (sql, members) {
+      const found = new Map<string, number>()
+      const missing = new Set<string>()
+      for (const { stream } of members) {
+        const head = heads.get(stream)
+        if (head === undefined) missing.add(stream)
+        else found.set(stream, head)
+      }
+      if (missing.size === 0) return found
+      const stored = yield* versionsOf(sql, [...missing])
+      for (const stream of missing) found.set(stream, stored.get(stream) ?? 0)
+      return found
+    })
+
+    const log: Log = {
+      versions,
+      sequence: (sql) =>
+        newest === null
+          ? Effect.tap(newestSequence(sql), (sequence) => Effect.sync(() => (newest = sequence)))
+          : Effect.succeed(newest),
+      setDurability: (sql, full) =>
+        durability === full
+          ? Effect.void
+          : Effect.andThen(
+              pragma(sql as Writer["Service"], `synchronous = ${full ? "FULL" : "NORMAL"}`),
+              Effect.sync(() => void (durability = full))
+            ),
+      advance: (plan) => {
+        newest = plan.sequence
+        for (const [stream, version] of plan.versions) remember(stream, version)
+      },
+      forget: () => {
+        heads.clear()
+        newest = null
+        durability = null
+      }
+    }
+    return log
+  }).pipe(Effect.tap((log) => unavailable(log.sequence(sql))))

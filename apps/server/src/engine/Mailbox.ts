@@ -1,0 +1,267 @@
+/**
+ * One thread's mailbox: the only place where its state is decided on, one letter at a time.
+ *
+ *     control  ──▶ ┐
+ *     (commands, outcomes, deadlines)   worker ──▶ rule ──▶ Commit ──▶ new state ──▶ doorbell
+ *     provider ──▶ ┘
+ *
+ * Control letters overtake the provider's. Nothing here is memory that a crash would lose: the state is the
+ * committed one, and a letter that was not committed is still owed by whoever wrote it. When the storage is in trouble a command is
+ * refused with a type, and what the provider said waits: nothing is dropped.
+ */
+import { Overloaded, StorageUnavailable } from "@turnkeeper/contracts/Errors"
+import type { CommandIdReused } from "@turnkeeper/contracts/Errors"
+import type { ThreadId } from "@turnkeeper/domain/ids"
+import type { Facts, ThreadCommand, ThreadRejection } from "@turnkeeper/domain/thread/Command"
+import { decide } from "@turnkeeper/domain/thread/decide"
+import type { ThreadEvent } from "@turnkeeper/domain/thread/Event"
+import { evolve } from "@turnkeeper/domain/thread/evolve"
+import { observe } from "@turnkeeper/domain/thread/observe"
+import type { Happening, Live, Owed } from "@turnkeeper/domain/thread/Owed"
+import { keyOf } from "@turnkeeper/domain/thread/Owed"
+import { begin } from "@turnkeeper/domain/thread/pending"
+import { reconcile } from "@turnkeeper/domain/thread/reconcile"
+import type { Occasion } from "@turnkeeper/domain/thread/reconcile"
+import type { ThreadState } from "@turnkeeper/domain/thread/State"
+import { Clock, Deferred, Effect, Exit, Latch, Result } from "effect"
+import type { Cause, Committed, Receipt } from "./Change.ts"
+import type { Commit } from "./Commit.ts"
+
+export type CommandFailure = ThreadRejection | CommandIdReused | StorageUnavailable | Overloaded
+
+export interface Mailbox {
+  readonly threadId: ThreadId
+  /** The committed state and its version. */
+  readonly current: () => Standing
+  /** A user's command: resolves after its commit, with the earlier answer where it was answered before (L11). */
+  readonly command: (
+    command: ThreadCommand,
+    receipt: Receipt,
+    actor: string
+  ) => Effect.Effect<Committed, CommandFailure>
+  /** What happened: resolves when it is committed, or meant nothing. Overtakes what the provider says. */
+  readonly tell: (happening: Happening, cause: Cause) => Effect.Effect<void>
+  /** What the provider said, in order: resolves when it is committed. */
+  readonly hear: (happenings: ReadonlyArray<Happening>, cause: Cause) => Effect.Effect<void>
+  /** Commits the marker of what is owed. False: it is not owed any more, and must not be performed. */
+  readonly begin: (owed: Owed) => Effect.Effect<boolean>
+  /** Repairs the thread by the truth; only if it is still at `version`, where one is given. */
+  readonly reconcile: (live: Live, occasion: Occasion, version: number | null) => Effect.Effect<void>
+  readonly isIdle: () => boolean
+}
+
+export interface Standing {
+  readonly state: ThreadState
+  readonly version: number
+}
+
+/** What a mailbox needs of the rest of the server. */
+export interface Surroundings {
+  readonly commit: Commit["Service"]
+  readonly facts: (command: ThreadCommand) => Effect.Effect<Omit<Facts, "now">, StorageUnavailable>
+  readonly load: (threadId: ThreadId) => Effect.Effect<Standing, StorageUnavailable>
+  /** Rings after each commit of events, when `current` shows them. */
+  readonly changed: (threadId: ThreadId) => void
+}
+
+/** Commands of one thread that may wait. */
+const commandsMax = 200
+/** Provider happenings of one commit. */
+const batchMax = 512
+
+interface Letter {
+  /** Null: what it says has no meaning any more. */
+  readonly rule: (standing: Standing) => Effect.Effect<Verdict | null, CommandFailure>
+  readonly done: Deferred.Deferred<Committed | null, CommandFailure>
+  /** A command is refused when the storage fails; everything else waits for it. */
+  readonly patient: boolean
+}
+
+interface Verdict {
+  readonly events: ReadonlyArray<ThreadEvent>
+  readonly cause: Cause
+  readonly receipt: Receipt | null
+}
+
+export const make = (
+  threadId: ThreadId,
+  first: Standing,
+  around: Surroundings
+): { readonly mailbox: Mailbox; readonly worker: Effect.Effect<never> } => {
+  let standing = first
+  const control: Array<Letter> = []
+  const provider: Array<Letter> = []
+  const waiting = Latch.makeUnsafe()
+  let commands = 0
+  let working = false
+
+  const post = (lane: Array<Letter>, letter: Omit<Letter, "done">) =>
+    Effect.suspend(() => {
+      const done = Deferred.makeUnsafe<Committed | null, CommandFailure>()
+      lane.push({ ...letter, done })
+      waiting.openUnsafe()
+      return Deferred.await(done)
+    })
+
+  const next = Effect.suspend(() =>
+    control.length + provider.length > 0 ? Effect.void : waiting.await
+  ).pipe(
+    Effect.map(() => {
+      const letter = control.shift() ?? provider.shift()!
+      if (control.length + provider.length === 0) waiting.closeUnsafe()
+      working = true
+      return letter
+    })
+  )
+
+  const settle = (letter: Letter, exit: Exit.Exit<Committed | null, CommandFailure>) =>
+    Effect.sync(() => {
+      working = false
+      Deferred.doneUnsafe(letter.done, exit)
+    })
+
+  const carryOut = (letter: Letter): Effect.Effect<Committed | null, CommandFailure> =>
+    Effect.gen(function* () {
+      const verdict = yield* letter.rule(standing)
+      if (verdict === null || (verdict.events.length === 0 && verdict.receipt === null)) return null
+      const after = verdict.events.reduce(evolve, standing.state)
+      const at = yield* Clock.currentTimeMillis
+      const change = {
+        stream: "thread",
+        threadId,
+        expected: standing.version,
+        after,
+        at,
+        ...verdict
+      } as const
+      const committed = yield* around.commit
+        .submit(change)
+        .pipe(Effect.catchTag("VersionConflict", () => reload))
+      if (committed === null) return yield* carryOut(letter)
+      // A repeated command is answered with what was committed then; the state is not touched by it.
+      if (committed.version >= standing.version) standing = { state: after, version: committed.version }
+      if (verdict.events.length > 0) around.changed(threadId)
+      return committed
+    })
+
+  /** Somebody else wrote to the thread, which only a second writer could have: take the truth from the tables. */
+  const reload = Effect.gen(function* () {
+    yield* Effect.logWarning(`Thread ${threadId} was changed from outside; its state is read anew`)
+    standing = yield* around.load(threadId)
+    return null
+  })
+
+  const worker = Effect.gen(function* () {
+    const letter = yield* next
+    const exit = yield* Effect.exit(letter.patient ? insist(carryOut(letter)) : carryOut(letter))
+    yield* settle(letter, exit)
+  }).pipe(Effect.forever)
+
+  const mailbox: Mailbox = {
+    threadId,
+    current: () => standing,
+    isIdle: () => !working && control.length === 0 && provider.length === 0,
+    command: (command, receipt, actor) =>
+      Effect.suspend((): Effect.Effect<Committed | null, CommandFailure> => {
+        if (commands >= commandsMax) {
+          return Effect.fail(new Overloaded({ what: "commands waiting in the thread", limit: commandsMax }))
+        }
+        commands++
+        const rule = commandRule(command, receipt, actor, around)
+        return Effect.ensuring(
+          post(control, { rule, patient: false }),
+          Effect.sync(() => void commands--)
+        )
+      }).pipe(Effect.map((committed) => committed!)),
+    tell: (happening, cause) =>
+      Effect.asVoid(ordinary(post(control, { rule: happened([happening], cause), patient: true }))),
+    hear: (happenings, cause) =>
+      Effect.forEach(
+        chunks(happenings),
+        (chunk) => ordinary(post(provider, { rule: happened(chunk, cause), patient: true })),
+        { discard: true }
+      ),
+    begin: (owed) =>
+      Effect.suspend(() => {
+        let go = false
+        const rule: Letter["rule"] = ({ state }) => {
+          const events = begin(owed, state)
+          go = events !== null
+          return Effect.succeed(
+            events === null ? null : { events, cause: { type: "effect", key: keyOf(owed) }, receipt: null }
+          )
+        }
+        return Effect.map(ordinary(post(control, { rule, patient: true })), () => go)
+      }),
+    reconcile: (live, occasion, version) =>
+      Effect.asVoid(ordinary(post(control, { rule: repaired(live, occasion, version), patient: true })))
+  }
+  return { mailbox, worker }
+}
+
+// What the letters say
+
+const commandRule =
+  (command: ThreadCommand, receipt: Receipt, actor: string, around: Surroundings): Letter["rule"] =>
+  ({ state }) =>
+    Effect.gen(function* () {
+      const cause: Cause = { type: "command", commandId: command.commandId, actor }
+      // The rules would call a repeated command a mistake; its own receipt answers it.
+      const stored = yield* around.commit.receiptOf(command.commandId)
+      if (stored !== null) return { events: [], cause, receipt }
+      const now = yield* Clock.currentTimeMillis
+      const facts = yield* around.facts(command)
+      const decision = decide(command, state, { ...facts, now })
+      if (Result.isFailure(decision)) return yield* Effect.fail(decision.failure)
+      return { events: decision.success, cause, receipt }
+    })
+
+const happened =
+  (happenings: ReadonlyArray<Happening>, cause: Cause): Letter["rule"] =>
+  (standing) =>
+    Effect.sync(() => {
+      const events: Array<ThreadEvent> = []
+      let state = standing.state
+      for (const happening of happenings) {
+        const caused = observe(happening, state)
+        state = caused.reduce(evolve, state)
+        events.push(...caused)
+      }
+      return { events, cause, receipt: null }
+    })
+
+const repaired =
+  (live: Live, occasion: Occasion, version: number | null): Letter["rule"] =>
+  (standing) =>
+    Effect.sync(() => {
+      if (version !== null && version !== standing.version) return null
+      const events = reconcile(live, standing.state, occasion)
+      return { events, cause: { type: "reconciler", reason: occasion.reason }, receipt: null }
+    })
+
+const chunks = <A>(all: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A>> =>
+  all.length <= batchMax
+    ? [all]
+    : Array.from({ length: Math.ceil(all.length / batchMax) }, (_, n) =>
+        all.slice(n * batchMax, (n + 1) * batchMax)
+      )
+
+// Waiting for the storage
+
+/**
+ * Tries until the storage takes it again, at most a second apart: an outcome or a provider's word that is
+ * lost here would leave a turn hanging. What the tables refuse for good is given up, so that one poisoned
+ * event harms only itself.
+ */
+const insist = (
+  attempt: Effect.Effect<Committed | null, CommandFailure>,
+  delay = 20
+): Effect.Effect<Committed | null, CommandFailure> =>
+  Effect.catchTag(attempt, "StorageUnavailable", (error) =>
+    error.retryable
+      ? Effect.andThen(Effect.sleep(delay), insist(attempt, Math.min(delay * 2, 1_000)))
+      : Effect.as(Effect.logError("The tables refused what happened to a thread; it was left out"), null)
+  )
+
+/** The rules refuse commands only. */
+const ordinary = <A>(effect: Effect.Effect<A, CommandFailure>): Effect.Effect<A> => Effect.orDie(effect)

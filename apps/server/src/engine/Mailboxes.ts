@@ -1,0 +1,92 @@
+/**
+ * The mailboxes of all threads that are awake, and the doorbell that rings when one of them has changed.
+ *
+ * A thread wakes when somebody writes to it and is read from its table then; it goes back to sleep when it
+ * is at rest and nobody wrote for a while. Threads never wait for one another.
+ */
+import type { StorageUnavailable } from "@turnkeeper/contracts/Errors"
+import type { ThreadId } from "@turnkeeper/domain/ids"
+import { atRest } from "@turnkeeper/domain/thread/draft"
+import { initial } from "@turnkeeper/domain/thread/State"
+import { Clock, Context, Effect, FiberMap, Layer, Semaphore } from "effect"
+import { ThreadView } from "../projection/ThreadView.ts"
+import { Commit } from "./Commit.ts"
+import { bell } from "./Feed.ts"
+import type { Subscription } from "./Feed.ts"
+import * as Mailbox from "./Mailbox.ts"
+
+export class Mailboxes extends Context.Service<
+  Mailboxes,
+  {
+    /** The thread's mailbox, awake; of a thread that is not there yet, too. */
+    readonly of: (threadId: ThreadId) => Effect.Effect<Mailbox.Mailbox, StorageUnavailable>
+    /** The mailbox if it is awake. */
+    readonly awake: (threadId: ThreadId) => Mailbox.Mailbox | undefined
+    /** Threads whose committed state has changed, each once. For the reactor alone. */
+    readonly changes: Subscription<ThreadId>
+    /** Rings for a thread as if it had changed. */
+    readonly ring: (threadId: ThreadId) => void
+  }
+>()("server/engine/Mailboxes") {
+  static readonly layer = Layer.effect(
+    Mailboxes,
+    Effect.gen(function* () {
+      const commit = yield* Commit
+      const view = yield* ThreadView
+      const boxes = new Map<ThreadId, Slot>()
+      const workers = yield* FiberMap.make<ThreadId>()
+      const waking = yield* Semaphore.make(1)
+      const doorbell = bell<ThreadId>()
+      const ring = (threadId: ThreadId) => doorbell.ring(threadId, threadId)
+
+      const load = (threadId: ThreadId) =>
+        Effect.map(view.load(threadId), (found) => found ?? { state: initial, version: 0 })
+
+      const wake = Effect.fn("Mailboxes.wake")(function* (threadId: ThreadId) {
+        const known = boxes.get(threadId)
+        if (known !== undefined) return known.mailbox
+        const around = { commit, facts: view.facts, load, changed: ring }
+        const { mailbox, worker } = Mailbox.make(threadId, yield* load(threadId), around)
+        boxes.set(threadId, { mailbox, usedAt: yield* Clock.currentTimeMillis })
+        yield* FiberMap.run(workers, threadId, worker)
+        return mailbox
+      })
+
+      const of = (threadId: ThreadId) =>
+        Effect.suspend(() => {
+          const slot = boxes.get(threadId)
+          if (slot === undefined) return waking.withPermit(wake(threadId))
+          return Effect.map(Clock.currentTimeMillis, (now) => {
+            slot.usedAt = now
+            return slot.mailbox
+          })
+        })
+
+      const sleepers = Effect.gen(function* () {
+        yield* Effect.sleep("1 minute")
+        const now = yield* Clock.currentTimeMillis
+        for (const [threadId, slot] of boxes) {
+          if (!maySleep(slot, now)) continue
+          boxes.delete(threadId)
+          yield* FiberMap.remove(workers, threadId)
+        }
+      }).pipe(waking.withPermit, Effect.forever)
+      yield* Effect.forkScoped(sleepers)
+
+      return Mailboxes.of({ of, awake: (threadId) => boxes.get(threadId)?.mailbox, changes: doorbell, ring })
+    })
+  )
+}
+
+interface Slot {
+  readonly mailbox: Mailbox.Mailbox
+  usedAt: number
+}
+
+const idleMs = 5 * 60_000
+
+/** Whoever got hold of it a moment ago may be about to write: so only what was not used for long sleeps. */
+const maySleep = ({ mailbox, usedAt }: Slot, now: number) => {
+  const { state } = mailbox.current()
+  return mailbox.isIdle() && atRest(state) && !state.session.open && now - usedAt > idleMs
+}

@@ -1,0 +1,83 @@
+/**
+ * What a provider session says, into its thread's mailbox: numbered, gathered, in order.
+ *
+ * It remembers nothing that a restart would lose, and it reads the next events only when the last ones
+ * are committed: a provider that speaks faster than we commit is slowed, never buffered without bound.
+ */
+import type { Generation } from "@turnkeeper/domain/ids"
+import type { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
+import type { Happening } from "@turnkeeper/domain/thread/Owed"
+import type { ProviderSession } from "@turnkeeper/provider-kit/Provider"
+import { Effect, Stream } from "effect"
+import type { Mailbox } from "../engine/Mailbox.ts"
+
+export interface Gathering {
+  /** How long streamed text is gathered before it is committed. Milliseconds; 0: not at all. */
+  readonly gatherMs: number
+}
+
+const chunkMax = 256
+
+/**
+ * Runs until the session's end is committed. An adapter that ends its stream without saying so is taken
+ * at its deed: the session has ended.
+ */
+export const ingest = (
+  session: ProviderSession,
+  generation: Generation,
+  mailbox: Mailbox,
+  { gatherMs }: Gathering
+): Effect.Effect<void> => {
+  const cause = { type: "provider", generation } as const
+  let seq = 0
+  let exited = false
+
+  const commit = (events: ReadonlyArray<ProviderEvent>) =>
+    Effect.suspend(() => {
+      const happenings = coalesced(events).map((event): Happening => {
+        seq += 1
+        exited ||= event.type === "session.exited"
+        return { type: "provider", generation, seq, event }
+      })
+      return mailbox.hear(happenings, cause)
+    })
+
+  const gathered =
+    gatherMs === 0
+      ? session.events
+      : Stream.flattenIterable(Stream.groupedWithin(session.events, chunkMax, gatherMs))
+  return gathered.pipe(
+    Stream.runForEachArray(commit),
+    Effect.catchCause((cause) =>
+      Effect.logError("A provider's event stream broke; its session is taken as ended", cause)
+    ),
+    Effect.andThen(
+      Effect.suspend(() =>
+        exited ? Effect.void : commit([{ type: "session.exited", clean: false, message: null }])
+      )
+    )
+  )
+}
+
+/** Neighbouring pieces of one text are one piece. */
+export const coalesced = (events: ReadonlyArray<ProviderEvent>): ReadonlyArray<ProviderEvent> => {
+  const out: Array<ProviderEvent> = []
+  for (const event of events) {
+    const last = out.at(-1)
+    const joined = last === undefined ? null : join(last, event)
+    if (joined === null) out.push(event)
+    else out[out.length - 1] = joined
+  }
+  return out
+}
+
+const join = (first: ProviderEvent, second: ProviderEvent): ProviderEvent | null => {
+  if (first.type !== "text.delta" || second.type !== "text.delta") return null
+  if (first.providerTurnId !== second.providerTurnId || first.providerItemId !== second.providerItemId)
+    return null
+  const contiguous =
+    first.offset === undefined
+      ? second.offset === undefined
+      : second.offset === first.offset + first.text.length
+  return contiguous ? { ...first, text: first.text + second.text } : null
+}

@@ -1,0 +1,232 @@
+/**
+ * Items: every unit of work that is not a message (commands, file changes, tools …), and notices: what
+ * went wrong beside the work and has to be seen.
+ */
+import { ItemEntry } from "@turnkeeper/contracts/Rows"
+import type { ThreadId } from "@turnkeeper/domain/ids"
+import type { EventOf } from "@turnkeeper/domain/thread/Event"
+import { isText } from "@turnkeeper/domain/thread/evolve"
+import { Effect } from "effect"
+import type { SqlClient } from "effect/sql/SqlClient"
+import type { ThreadRecord } from "../engine/Change.ts"
+import type { Cell, Cells } from "../store/rows.ts"
+import { insertInto, overRows, rowReader, runRows } from "../store/rows.ts"
+import type { Batch, Projection } from "./Batch.ts"
+import { keyOf } from "./Batch.ts"
+import { settledTurns } from "./settled.ts"
+
+export const projection: Projection = {
+  table: "items",
+  apply: Effect.fnUntraced(function* (sql, batch) {
+    const { rows, details } = changesOf(batch)
+    yield* runRows(sql, setDetail, details)
+    yield* runRows(sql, upsert, rows)
+    yield* runRows(sql, close, settledTurns(batch))
+  })
+}
+
+/** Where each item of a thread stands and how large it is, the newest first. */
+export const itemSizes = (sql: SqlClient, threadId: ThreadId, before: number, limit: number) =>
+  sql<{ position: number; bytes: number }>`SELECT position,
+    octet_length(text) + coalesce(octet_length(detail), 0) + coalesce((
+      SELECT sum(octet_length(chunk.text)) FROM message_chunks AS chunk
+      WHERE items.status = 'open' AND chunk.thread_id = items.thread_id AND chunk.item_id = items.item_id
+    ), 0) AS bytes
+    FROM items WHERE thread_id = ${threadId} AND position < ${before} ORDER BY position DESC LIMIT ${limit}`
+
+/** The items from `from` up to, not including, `before`. */
+export const itemsBetween = (sql: SqlClient, threadId: ThreadId, from: number, before: number) =>
+  sql`${select(sql)} WHERE thread_id = ${threadId} AND position >= ${from} AND position < ${before}`.pipe(
+    Effect.flatMap(read)
+  )
+
+export const openItems = (sql: SqlClient, threadId: ThreadId) =>
+  // Named, because the planner would rather walk the whole thread in the order of its positions.
+  sql`${select(sql)} INDEXED BY items_open WHERE thread_id = ${threadId} AND status = 'open'`.pipe(
+    Effect.flatMap(read)
+  )
+
+const upsert = insertInto(
+  "items",
+  [
+    "thread_id",
+    "item_id",
+    "position",
+    "turn_id",
+    "kind",
+    "title",
+    "detail",
+    "status",
+    "text",
+    "reason",
+    "created_at",
+    "completed_at"
+  ],
+  `ON CONFLICT (thread_id, item_id) DO UPDATE SET
+    status = excluded.status,
+    text = excluded.text,
+    title = coalesce(excluded.title, title),
+    detail = coalesce(excluded.detail, detail),
+    reason = excluded.reason,
+    completed_at = excluded.completed_at
+  WHERE status = 'open' AND excluded.status <> 'open'`
+)
+
+const setDetail = overRows(
+  3,
+  (values) => `UPDATE items SET detail = v.column3 FROM ${values} AS v
+    WHERE thread_id = v.column1 AND item_id = v.column2 AND status = 'open'`
+)
+
+/** Nothing inside a settled turn stays open (L5), whatever its events said. */
+const close = overRows(
+  3,
+  (values) => `UPDATE items SET status = 'interrupted', completed_at = v.column3 FROM ${values} AS v
+    WHERE thread_id = v.column1 AND turn_id = v.column2 AND status = 'open'`
+)
+
+interface Item {
+  readonly key: Cells
+  readonly position: number
+  readonly turnId: Cell
+  readonly kind: string
+  readonly title: Cell
+  readonly detail: Cell
+  readonly status: string
+  readonly text: string
+  readonly reason: Cell
+  readonly createdAt: number
+  readonly completedAt: Cell
+}
+
+const changesOf = (batch: Batch): { rows: ReadonlyArray<Cells>; details: ReadonlyArray<Cells> } => {
+  const items = new Map<string, Item>()
+  const details = new Map<string, Cells>()
+  for (const { record } of batch.steps) {
+    const { event, threadId } = record
+    if (event.type === "item.updated") {
+      const key = keyOf(threadId, event.itemId)
+      const item = items.get(key)
+      const detail = JSON.stringify(event.detail)
+      if (item === undefined) details.set(key, [threadId, event.itemId, detail])
+      else if (item.status === "open") items.set(key, { ...item, detail })
+      continue
+    }
+    const item = itemOf(record)
+    if (item === null) continue
+    const key = item.key.join("\n")
+    items.set(key, merged(items.get(key), item))
+  }
+  return { rows: [...items.values()].map(cellsOf), details: [...details.values()] }
+}
+
+/** The same rule as the upsert's, for an item that began in this batch. */
+const merged = (before: Item | undefined, item: Item): Item => {
+  if (before === undefined) return item
+  if (before.status !== "open" || item.status === "open") return before
+  const { position, createdAt, kind, turnId } = before
+  return {
+    ...item,
+    position,
+    createdAt,
+    kind,
+    turnId,
+    title: item.title ?? before.title,
+    detail: item.detail ?? before.detail
+  }
+}
+
+const itemOf = (record: ThreadRecord): Item | null => {
+  const { event } = record
+  if (event.type === "item.started") return isText(event) ? null : begun(record, event)
+  if (event.type === "item.completed") return isText(event) ? null : completed(record, event)
+  const notice = noticeOf(event)
+  return notice === null ? null : noticed(record, notice)
+}
+
+const begun = ({ threadId, version, at }: ThreadRecord, event: EventOf<"item.started">): Item => ({
+  key: [threadId, event.itemId],
+  position: version,
+  turnId: event.turnId,
+  kind: event.kind,
+  title: event.title,
+  detail: JSON.stringify(event.detail),
+  status: "open",
+  text: "",
+  reason: null,
+  createdAt: at,
+  completedAt: null
+})
+
+const completed = ({ threadId, version, at }: ThreadRecord, event: EventOf<"item.completed">): Item => ({
+  key: [threadId, event.itemId],
+  position: version,
+  turnId: event.turnId,
+  kind: event.kind,
+  title: event.title ?? null,
+  detail: event.detail === undefined ? null : JSON.stringify(event.detail),
+  status: event.status,
+  text: event.text,
+  reason: event.reason ?? null,
+  createdAt: at,
+  completedAt: at
+})
+
+interface Notice {
+  readonly turnId: string | null
+  readonly text: string
+}
+
+/** The events beside the work that a reader of the thread has to see. */
+const noticeOf = (event: ThreadRecord["event"]): Notice | null => {
+  switch (event.type) {
+    case "notice.recorded":
+      return { turnId: event.turnId, text: event.message }
+    case "turn.interrupt_escalated":
+    case "turn.interrupt_failed":
+      return { turnId: event.turnId, text: event.reason }
+    case "session.stop_failed":
+    case "request.answer_failed":
+      return { turnId: null, text: event.message }
+    case "session.stopped":
+      return event.end === "asked" || event.message === null ? null : { turnId: null, text: event.message }
+    default:
+      return null
+  }
+}
+
+/** Its id follows from its place in the log. The slash keeps it apart from the ids of work items' turns. */
+const noticed = ({ threadId, version, at, event }: ThreadRecord, notice: Notice): Item => ({
+  key: [threadId, `notice/${version}`],
+  position: version,
+  turnId: notice.turnId,
+  kind: "notice",
+  title: "",
+  detail: JSON.stringify({ event: event.type }),
+  status: "completed",
+  text: notice.text,
+  reason: null,
+  createdAt: at,
+  completedAt: at
+})
+
+const cellsOf = (item: Item): Cells => [
+  ...item.key,
+  item.position,
+  item.turnId,
+  item.kind,
+  item.title,
+  item.detail,
+  item.status,
+  item.text,
+  item.reason,
+  item.createdAt,
+  item.completedAt
+]
+
+const select = (sql: SqlClient) =>
+  sql.literal(`SELECT 'item' AS type, item_id AS id, thread_id AS threadId, turn_id AS turnId, kind,
+    coalesce(title, '') AS title, coalesce(detail, '{}') AS detail, status, text, position,
+    created_at AS createdAt, completed_at AS completedAt FROM items`)
+
+const read = rowReader("items", ItemEntry, { json: ["detail"] })

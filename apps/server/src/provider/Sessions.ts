@@ -1,0 +1,151 @@
+/**
+ * The provider sessions that this server holds open: at most one per thread, each in a scope of its own.
+ *
+ * Closing the scope ends the session and everything it started. The events of a session are consumed as
+ * long as the scope lives (B9), and what is over is closed before the next generation begins (B4).
+ */
+import type { Generation, ProviderInstanceId, ThreadId } from "@turnkeeper/domain/ids"
+import type { OpenOptions, Provider, ProviderSession } from "@turnkeeper/provider-kit/Provider"
+import type { ProviderError } from "@turnkeeper/provider-kit/ProviderError"
+import { Clock, Context, Deferred, Effect, Exit, Layer, Scope } from "effect"
+import { Mailboxes } from "../engine/Mailboxes.ts"
+import { ingest } from "../ingestion/Ingestion.ts"
+import { Settings } from "../Settings.ts"
+
+export interface LiveHere {
+  readonly threadId: ThreadId
+  readonly generation: Generation
+  readonly provider: ProviderInstanceId
+  readonly session: ProviderSession
+}
+
+export class Sessions extends Context.Service<
+  Sessions,
+  {
+    /** Opens a generation. Its events are read only from `listen` on. Interrupting it closes what was begun. */
+    readonly open: (provider: Provider, options: OpenOptions) => Effect.Effect<ProviderSession, ProviderError>
+    /** Starts to consume the generation's events. */
+    readonly listen: (threadId: ThreadId, generation: Generation) => Effect.Effect<void>
+    readonly get: (threadId: ThreadId, generation: Generation) => ProviderSession | undefined
+    /** Closes the generation, whether it is open or still opening; resolves when that is done. */
+    readonly close: (threadId: ThreadId, generation: Generation) => Effect.Effect<void>
+    /** Resolves when no session of the thread is open or being closed, other than `except`. */
+    readonly gone: (threadId: ThreadId, except: Generation) => Effect.Effect<void>
+    readonly live: () => ReadonlyArray<LiveHere>
+  }
+>()("server/provider/Sessions") {
+  static readonly layer = Layer.effect(
+    Sessions,
+    Effect.gen(function* () {
+      const mailboxes = yield* Mailboxes
+      const { gatherMs } = yield* Settings
+      const held = new Map<string, Held>()
+      const scope = yield* Effect.scope
+
+      const close = (threadId: ThreadId, generation: Generation) =>
+        Effect.suspend(() => {
+          const entry = held.get(keyOf(threadId, generation))
+          return entry === undefined ? Effect.void : closeHeld(held, entry)
+        })
+
+      const open = Effect.fn("Sessions.open")(function* (provider: Provider, options: OpenOptions) {
+        const { threadId, generation } = options
+        const entry: Held = {
+          threadId,
+          generation,
+          provider: provider.instanceId,
+          scope: yield* Scope.fork(scope),
+          closed: yield* Deferred.make<void>(),
+          session: null,
+          closing: false
+        }
+        held.set(keyOf(threadId, generation), entry)
+        const session = yield* provider.open(options).pipe(
+          Effect.provideService(Scope.Scope, entry.scope),
+          // A stop that comes meanwhile closes the scope; whoever waits here hears of it at once.
+          Effect.raceFirst(Effect.andThen(Deferred.await(entry.closed), Effect.interrupt)),
+          Effect.onError(() => closeHeld(held, entry))
+        )
+        entry.session = session
+        return session
+      })
+
+      const listen = (threadId: ThreadId, generation: Generation) =>
+        Effect.gen(function* () {
+          const entry = held.get(keyOf(threadId, generation))
+          if (entry?.session == null) return
+          const mailbox = yield* mailboxes.of(threadId).pipe(Effect.orDie)
+          yield* ingest(entry.session, generation, mailbox, { gatherMs }).pipe(
+            Effect.ensuring(Effect.forkIn(closeHeld(held, entry), scope)),
+            Effect.forkIn(entry.scope)
+          )
+        })
+
+      const gone = (threadId: ThreadId, except: Generation) =>
+        Effect.forEach(
+          [...held.values()].filter((entry) => entry.threadId === threadId && entry.generation !== except),
+          (entry) => closeHeld(held, entry),
+          { discard: true }
+        )
+
+      yield* Effect.addFinalizer(() => endAll(held, mailboxes))
+
+      return Sessions.of({
+        open,
+        listen,
+        close,
+        gone,
+        get: (threadId, generation) => held.get(keyOf(threadId, generation))?.session ?? undefined,
+        live: () =>
+          [...held.values()].flatMap(({ threadId, generation, provider, session }) =>
+            session === null ? [] : [{ threadId, generation, provider, session }]
+          )
+      })
+    })
+  )
+}
+
+interface Held {
+  readonly threadId: ThreadId
+  readonly generation: Generation
+  readonly provider: ProviderInstanceId
+  readonly scope: Scope.Closeable
+  readonly closed: Deferred.Deferred<void>
+  session: ProviderSession | null
+  closing: boolean
+}
+
+const keyOf = (threadId: ThreadId, generation: Generation) => `${threadId} ${generation}`
+
+/** Once; whoever comes second waits for the first. */
+const closeHeld = (held: Map<string, Held>, entry: Held): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    if (entry.closing) return Deferred.await(entry.closed)
+    entry.closing = true
+    return Scope.close(entry.scope, Exit.void).pipe(
+      Effect.ensuring(
+        Effect.sync(() => {
+          held.delete(keyOf(entry.threadId, entry.generation))
+          Deferred.doneUnsafe(entry.closed, Exit.void)
+        })
+      ),
+      Effect.uninterruptible
+    )
+  })
+
+/** The server stops in order: each thread is told the truth first, then its session is closed. */
+const endAll = (held: Map<string, Held>, mailboxes: Mailboxes["Service"]) =>
+  Effect.forEach(
+    [...held.values()],
+    (entry) =>
+      Effect.gen(function* () {
+        const now = yield* Clock.currentTimeMillis
+        const occasion = { reason: "The server was stopped", now, intentLimitMs: null }
+        const mailbox = mailboxes.awake(entry.threadId)
+        if (mailbox !== undefined) {
+          yield* Effect.timeoutOption(mailbox.reconcile({ type: "absent" }, occasion, null), "2 seconds")
+        }
+        yield* closeHeld(held, entry)
+      }),
+    { concurrency: 16, discard: true }
+  )

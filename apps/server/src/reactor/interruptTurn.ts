@@ -1,0 +1,22 @@
+/** Asks the provider to end the running turn. Its end is proven by its own event, not by this answer. */
+import { Effect, Result } from "effect"
+import { called, outcome } from "./Performer.ts"
+import type { Performer } from "./Performer.ts"
+
+export const interruptTurn: Performer<"turn.interrupt"> = ({ threadId, owed }, { sessions, settings }) =>
+  Effect.gen(function* () {
+    const { turnId, generation } = owed
+    const session = sessions.get(threadId, generation)
+    if (session === undefined) {
+      const fault = { reason: "SessionGone", message: "The session had ended" } as const
+      return outcome({ type: "interrupt.failed", turnId, generation, fault })
+    }
+    const asked = yield* called(
+      session.interrupt(owed.providerTurnId),
+      settings.interruptMs,
+      "Interrupting the turn"
+    )
+    return Result.isSuccess(asked)
+      ? outcome({ type: "interrupt.accepted", turnId, generation })
+      : outcome({ type: "interrupt.failed", turnId, generation, fault: asked.failure })
+  })

@@ -1,0 +1,142 @@
+/**
+ * Holds the tables against the provider sessions that are really alive.
+ *
+ * At start-up, before commands are accepted, every thread that is not at rest is judged once. On a timer
+ * a listing counts only for a thread that has not changed since before it was asked for, has nothing
+ * under way, and only when two listings in a row say the same: a listing is older than the events behind
+ * it, and a reconciler that "repairs" working turns is worse than none.
+ */
+import type { StorageUnavailable } from "@turnkeeper/contracts/Errors"
+import type { ProviderInstanceId, ThreadId } from "@turnkeeper/domain/ids"
+import type { Live } from "@turnkeeper/domain/thread/Owed"
+import type { ThreadState } from "@turnkeeper/domain/thread/State"
+import type { LiveSession, Provider } from "@turnkeeper/provider-kit/Provider"
+import { Clock, Context, Effect, Layer, Option } from "effect"
+import { Mailboxes } from "../engine/Mailboxes.ts"
+import { ThreadView } from "../projection/ThreadView.ts"
+import { Registry } from "../provider/Registry.ts"
+import { Sessions } from "../provider/Sessions.ts"
+import { Reactor } from "../reactor/Reactor.ts"
+import { Settings } from "../Settings.ts"
+import type { ServerSettings } from "../Settings.ts"
+
+export class Reconciler extends Context.Service<
+  Reconciler,
+  {
+    /** Judges every thread that is not at rest, once; the number of threads whose provider could not be listed. */
+    readonly atStartUp: Effect.Effect<
+      { readonly threads: number; readonly unknown: number },
+      StorageUnavailable
+    >
+    /** One look at all threads that are not at rest, by the careful rule of a server that is working. */
+    readonly look: Effect.Effect<void, StorageUnavailable>
+  }
+>()("server/reconciler/Reconciler") {
+  static readonly layer = Layer.effect(
+    Reconciler,
+    Effect.gen(function* () {
+      const registry = yield* Registry
+      const sessions = yield* Sessions
+      const mailboxes = yield* Mailboxes
+      const reactor = yield* Reactor
+      const view = yield* ThreadView
+      const settings = yield* Settings
+      const sightings = new Map<ThreadId, Sighting>()
+
+      const atStartUp = Effect.gen(function* () {
+        const now = yield* Clock.currentTimeMillis
+        const occasion = { reason: "The server restarted", now, intentLimitMs: settings.intentLimitMs }
+        const threads = yield* view.openThreads
+        const listings = yield* listAll(registry.all, settings)
+        let unknown = 0
+        for (const threadId of threads) {
+          const mailbox = yield* mailboxes.of(threadId)
+          const live = liveOf(threadId, mailbox.current().state, listings)
+          if (live.type === "unknown") unknown += 1
+          yield* mailbox.reconcile(live, occasion, null)
+          yield* reactor.look(threadId)
+        }
+        return { threads: threads.length, unknown }
+      })
+
+      const look = Effect.gen(function* () {
+        // 1. What stands, before anybody is asked.
+        const standing = new Map<ThreadId, number>()
+        for (const threadId of yield* view.openThreads) {
+          standing.set(threadId, (yield* mailboxes.of(threadId)).current().version)
+        }
+        // 2. What is live.
+        const listings = yield* listAll(registry.all, settings)
+        const now = yield* Clock.currentTimeMillis
+        const occasion = { reason: "The provider's session ended unseen", now, intentLimitMs: null }
+        // 3. Only what two listings say of a thread in which nothing moves.
+        for (const [threadId, version] of standing) {
+          const mailbox = yield* mailboxes.of(threadId)
+          const { state } = mailbox.current()
+          const live =
+            sessions.get(threadId, state.session.generation) === undefined
+              ? liveOf(threadId, state, listings)
+              : ownSession(threadId, state, listings)
+          const sighting = { version, says: JSON.stringify(live) }
+          const before = sightings.get(threadId)
+          sightings.set(threadId, sighting)
+          if (reactor.underWay(threadId).length > 0 || before?.version !== version) continue
+          if (before.says === sighting.says) yield* mailbox.reconcile(live, occasion, version)
+        }
+        for (const threadId of sightings.keys()) if (!standing.has(threadId)) sightings.delete(threadId)
+      })
+
+      yield* look.pipe(
+        Effect.catch(() => Effect.logWarning("The reconciler could not read the tables; it will look again")),
+        Effect.delay(settings.reconcileEveryMs),
+        Effect.forever,
+        Effect.forkScoped
+      )
+      return Reconciler.of({ atStartUp, look })
+    })
+  )
+}
+
+interface Sighting {
+  readonly version: number
+  readonly says: string
+}
+
+/** Null: could not be listed. A provider that is not configured any more has nothing alive. */
+type Listings = ReadonlyMap<ProviderInstanceId, ReadonlyArray<LiveSession> | null>
+
+const listAll = (providers: ReadonlyArray<Provider>, { listMs }: ServerSettings): Effect.Effect<Listings> =>
+  Effect.map(
+    Effect.forEach(
+      providers,
+      (provider) =>
+        provider.listLive.pipe(
+          Effect.timeoutOption(listMs),
+          Effect.map(Option.getOrNull),
+          Effect.catchCause((cause) =>
+            Effect.as(Effect.logWarning(`${provider.displayName} could not be listed`, cause), null)
+          ),
+          Effect.map((listed) => [provider.instanceId, listed] as const)
+        ),
+      { concurrency: 8 }
+    ),
+    (listed) => new Map(listed)
+  )
+
+const liveOf = (threadId: ThreadId, state: ThreadState, listings: Listings): Live => {
+  const { provider, generation } = state.session
+  if (provider === null) return { type: "absent" }
+  const listed = listings.get(provider)
+  if (listed === null) return { type: "unknown" }
+  const found = listed?.find((live) => live.threadId === threadId && live.generation === generation)
+  if (found === undefined) return { type: "absent" }
+  return found.activeProviderTurnId === null
+    ? { type: "idle", generation, last: null }
+    : { type: "running", generation, providerTurnId: found.activeProviderTurnId, turnId: found.activeTurnId }
+}
+
+/** We hold the session ourselves: that it is not in the list is the adapter's word against our own stream's. */
+const ownSession = (threadId: ThreadId, state: ThreadState, listings: Listings): Live => {
+  const live = liveOf(threadId, state, listings)
+  return live.type === "absent" ? { type: "unknown" } : live
+}

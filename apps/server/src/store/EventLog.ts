@@ -1,0 +1,214 @@
+/**
+ * The append-only record of everything that happened, one stream per thread and per project.
+ *
+ * Promise: versions are dense per stream from 1, sequences strictly increase over all, and nothing that
+ * was written is ever changed. A row that cannot be read is left out, counted and reported, and its place
+ * stays visible as a gap in the versions.
+ */
+import type { StorageUnavailable } from "@turnkeeper/contracts/Errors"
+import type { Millis, ThreadId } from "@turnkeeper/domain/ids"
+import { ProjectId, ThreadId as ThreadIdSchema } from "@turnkeeper/domain/ids"
+import { ProjectEvent } from "@turnkeeper/domain/project/Project"
+import { ThreadEvent, isStreamed } from "@turnkeeper/domain/thread/Event"
+import { Context, Effect, Layer, Schema } from "effect"
+import type { SqlClient } from "effect/sql/SqlClient"
+import type { SqlError } from "effect/sql/SqlError"
+import type { Cause, ProjectRecord, ThreadRecord } from "../engine/Change.ts"
+import type { Cells } from "./rows.ts"
+import { insertInto, parseJson, reportUnreadable, runRows, withinBounds } from "./rows.ts"
+import { Reader } from "./Sqlite.ts"
+import { unavailable } from "./storageFault.ts"
+
+export type StoredRecord = ThreadRecord | ProjectRecord
+export const isThreadRecord = (record: StoredRecord): record is ThreadRecord => "threadId" in record
+
+export interface Bounds {
+  readonly rows: number
+  readonly bytes: number
+}
+
+export interface EventPage {
+  /** Oldest first. */
+  readonly records: ReadonlyArray<StoredRecord>
+  /** Where to go on reading: pass it as `after`. */
+  readonly next: number
+  /** Nothing was left behind the bounds. */
+  readonly complete: boolean
+  /** How many rows of the page could not be read. */
+  readonly unreadable: number
+}
+
+export class EventLog extends Context.Service<
+  EventLog,
+  {
+    /** Everything with a sequence above `after`, oldest first, within the bounds; at least one row where there is one. */
+    readonly read: (after: number, bounds: Bounds) => Effect.Effect<EventPage, StorageUnavailable>
+    /** The same for one thread, counted in its versions. */
+    readonly readThread: (
+      threadId: ThreadId,
+      after: number,
+      bounds: Bounds
+    ) => Effect.Effect<EventPage, StorageUnavailable>
+  }
+>()("server/store/EventLog") {
+  static readonly layer = Layer.effect(
+    EventLog,
+    Effect.gen(function* () {
+      const sql = yield* Reader
+      return EventLog.of({
+        read: (after, bounds) => unavailable(readLog(sql, after, bounds)),
+        readThread: (threadId, after, bounds) =>
+          unavailable(readStream(sql, threadStream(threadId), after, bounds))
+      })
+    })
+  )
+}
+
+export const threadStream = (threadId: string) => `thread:${threadId}`
+export const projectStream = (projectId: string) => `project:${projectId}`
+
+/** The version of the event schemas that this program writes. */
+const eventVersion = 1
+
+/** An event on its way into the log; `payload` is its JSON. */
+export interface NewEvent {
+  readonly sequence: number
+  readonly stream: string
+  readonly version: number
+  readonly type: string
+  readonly payload: string
+  readonly cause: Cause
+  readonly at: Millis
+}
+
+/** Call only inside the commit's transaction. */
+export const append = (sql: SqlClient, events: ReadonlyArray<NewEvent>) =>
+  runRows(sql, insert, events.map(cellsOf))
+
+/** Sequence of the newest event ever written, 0 where there is none. */
+export const newestSequence = (sql: SqlClient) =>
+  Effect.map(
+    sql<{ seq: number }>`SELECT seq FROM sqlite_sequence WHERE name = 'events'`,
+    ([row]) => row?.seq ?? 0
+  )
+
+/** The newest version of each stream; a stream without events is left out. */
+export const versionsOf = (sql: SqlClient, streams: ReadonlyArray<string>) =>
+  Effect.map(
+    sql<{ stream: string; version: number | null }>`SELECT value AS stream,
+      (SELECT max(version) FROM events WHERE stream = value) AS version FROM json_each(${JSON.stringify(streams)})`,
+    (rows) =>
+      new Map(rows.flatMap(({ stream, version }) => (version === null ? [] : [[stream, version] as const])))
+  )
+
+// Sizes first: a page of large events is cut before its payloads are read.
+
+export const readLog = Effect.fnUntraced(function* (sql: SqlClient, after: number, bounds: Bounds) {
+  const sizes = yield* sql<Sized>`SELECT sequence AS place, octet_length(payload) AS bytes FROM events
+    WHERE sequence > ${after} ORDER BY sequence LIMIT ${bounds.rows + 1}`
+  const { last, complete } = cut(sizes, bounds, after)
+  const rows = yield* sql<Row>`SELECT sequence, stream, version, event_version, payload, cause, at FROM events
+    WHERE sequence > ${after} AND sequence <= ${last} ORDER BY sequence`
+  return yield* page(rows, last, complete)
+})
+
+export const readStream = Effect.fnUntraced(function* (
+  sql: SqlClient,
+  stream: string,
+  after: number,
+  bounds: Bounds
+) {
+  const sizes = yield* sql<Sized>`SELECT version AS place, octet_length(payload) AS bytes FROM events
+    WHERE stream = ${stream} AND version > ${after} ORDER BY version LIMIT ${bounds.rows + 1}`
+  const { last, complete } = cut(sizes, bounds, after)
+  const rows = yield* sql<Row>`SELECT sequence, stream, version, event_version, payload, cause, at FROM events
+    WHERE stream = ${stream} AND version > ${after} AND version <= ${last} ORDER BY version`
+  return yield* page(rows, last, complete)
+})
+
+interface Sized {
+  readonly place: number
+  readonly bytes: number
+}
+
+const cut = (sizes: ReadonlyArray<Sized>, bounds: Bounds, after: number) => {
+  const count = withinBounds(sizes, bounds)
+  return { last: sizes[count - 1]?.place ?? after, complete: count === sizes.length }
+}
+
+const page = (
+  rows: ReadonlyArray<Row>,
+  next: number,
+  complete: boolean
+): Effect.Effect<EventPage, SqlError> => {
+  const records = rows.map(recordOf).filter((record) => record !== null)
+  const unreadable = rows.length - records.length
+  return Effect.as(reportUnreadable("events", unreadable), { records, next, complete, unreadable })
+}
+
+interface Row {
+  readonly sequence: number
+  readonly stream: string
+  readonly version: number
+  readonly event_version: number
+  readonly payload: string
+  readonly cause: string
+  readonly at: number
+}
+
+const insert = insertInto("events", [
+  "sequence",
+  "stream",
+  "version",
+  "type",
+  "event_version",
+  "payload",
+  "cause",
+  "command_id",
+  "at"
+])
+
+const cellsOf = (event: NewEvent): Cells => [
+  event.sequence,
+  event.stream,
+  event.version,
+  event.type,
+  eventVersion,
+  event.payload,
+  JSON.stringify(event.cause),
+  event.cause.type === "command" ? event.cause.commandId : null,
+  event.at
+]
+
+const isThreadEvent = Schema.is(ThreadEvent)
+const isProjectEvent = Schema.is(ProjectEvent)
+const isThreadId = Schema.is(ThreadIdSchema)
+const isProjectId = Schema.is(ProjectId)
+const isCause = Schema.is(
+  Schema.Union([
+    Schema.Struct({ type: Schema.Literals(["command"]), commandId: Schema.String, actor: Schema.String }),
+    Schema.Struct({ type: Schema.Literals(["provider"]), generation: Schema.Int }),
+    Schema.Struct({ type: Schema.Literals(["effect", "deadline"]), key: Schema.String }),
+    Schema.Struct({ type: Schema.Literals(["reconciler"]), reason: Schema.String })
+  ])
+)
+
+/**
+ * Events are plain JSON, so reading one is parsing it and checking that it is what its type says. The
+ * parsed value itself is handed on: its fields keep the order in which they were written, which is what
+ * makes rebuilt rows the same to the byte (L15).
+ */
+const recordOf = (row: Row): StoredRecord | null => {
+  if (row.event_version !== eventVersion) return null
+  const event = parseJson(row.payload)
+  const cause = parseJson(row.cause) as Cause
+  if (!isCause(cause)) return null
+  const { sequence, version, at } = row
+  const id = row.stream.slice(row.stream.indexOf(":") + 1)
+  if (row.stream.startsWith("thread:")) {
+    if (!isThreadId(id) || !isThreadEvent(event) || isStreamed(event)) return null
+    return { sequence, threadId: id, version, at, cause, event }
+  }
+  if (!isProjectId(id) || !isProjectEvent(event)) return null
+  return { sequence, projectId: id, version, at, cause, event }
+}

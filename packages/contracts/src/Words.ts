@@ -1,0 +1,93 @@
+/**
+ * What people read, the same in every client: the state of a thread, the end of a turn, a refusal.
+ *
+ * Each says what is true and what can be done; none is ever read by a program.
+ */
+import type { ThreadRow, TurnRow } from "./Rows.ts"
+
+/** One word or two for the sidebar. The first that is true wins: what waits for the user comes first. */
+export const threadWords = (row: ThreadRow): string => {
+  const { latestTurn, recovering } = row
+  if (row.openRequests > 0) return "Waiting for you"
+  if (row.stopping !== null) return "Stopping…"
+  if (recovering !== null) return `Reconnecting${progressOf(recovering)}`
+  if (row.sessionStatus === "running") return "Working"
+  if (row.sessionStatus === "starting") return "Starting"
+  if (latestTurn !== null && latestTurn.state === "sending") return "Sending"
+  if (row.queuedTurns > 0) return "Queued"
+  if (latestTurn?.state === "running") return "Working"
+  if (latestTurn?.delivered === "unknown") return "Maybe not sent"
+  if (latestTurn?.state === "error") return "Failed"
+  if (latestTurn?.state === "interrupted") return "Interrupted"
+  return "Ready"
+}
+
+const progressOf = ({ attempt, limit }: { readonly attempt: number | null; readonly limit: number | null }) =>
+  attempt === null ? "" : limit === null ? ` ${attempt}` : ` ${attempt}/${limit}`
+
+/** How a turn ended, with its reason; null while it is open. */
+export const turnEndWords = (turn: Pick<TurnRow, "state" | "delivered" | "reason">): string | null => {
+  const why = turn.reason === null || turn.reason === "" ? "" : `: ${turn.reason}`
+  if (turn.delivered === "unknown" && turn.state !== "completed") {
+    return `The agent may or may not have received this${why}. Send it again or discard it.`
+  }
+  switch (turn.state) {
+    case "completed":
+      return "Done"
+    case "error":
+      return `Failed${why}`
+    case "interrupted":
+      return `Interrupted${why}`
+    case "cancelled":
+      return `Not sent${why}`
+    case "steered":
+      return "Went into the turn that runs"
+    default:
+      return null
+  }
+}
+
+/** `2 m`, for what goes on since a while. */
+export const durationWords = (milliseconds: number): string => {
+  const seconds = Math.max(0, Math.round(milliseconds / 1000))
+  if (seconds < 60) return `${seconds} s`
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} m`
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h`
+  return `${Math.floor(seconds / 86_400)} d`
+}
+
+/** What happened, what it means for the work, what to do. */
+export const refusalWords = (error: { readonly _tag: string }): string =>
+  words[error._tag] ?? `${spaced(error._tag)}.`
+
+const words: Readonly<Record<string, string>> = {
+  ThreadNotFound: "There is no such thread. Nothing was sent.",
+  ThreadAlreadyExists: "A thread with this id exists already. Nothing was changed.",
+  ThreadArchived: "The thread is archived. Nothing was sent: unarchive it first.",
+  TurnIdTaken: "This turn id was used before. Nothing was sent.",
+  TurnNotFound: "There is no such turn in this thread.",
+  NothingToInterrupt: "Nothing runs that could be interrupted.",
+  TurnNotQueued: "Only a message that still waits can be changed. This one does not.",
+  TurnNotSettled: "Only a turn that has ended can be retried. This one has not.",
+  QueueFull: "Too many messages wait in this thread. This one was not sent: try again when some are done.",
+  EmptyMessage: "The message is empty. Nothing was sent.",
+  RequestNotOpen: "The agent is no longer waiting for this.",
+  AnswerNotOffered: "This answer is not among those that are offered, or a question is left out.",
+  ProjectNotFound: "There is no such project.",
+  ProjectAlreadyExists: "A project with this id exists already. Nothing was changed.",
+  ProjectNotEmpty: "Threads still belong to this project. It was not deleted.",
+  CommandIdReused: "This command id was used before for something else. Nothing was done.",
+  StorageUnavailable: "The server could not write to its database. Nothing was done: try again.",
+  Overloaded: "The server has too much to do. Nothing was done: try again.",
+  TooManySubscriptions: "This connection follows too many threads.",
+  InvalidRequest: "The server did not understand the request. Nothing was done.",
+  PayloadTooLarge: "The request is too large. Nothing was done.",
+  UnsupportedProtocol: "This client and the server speak different versions. Update the older one.",
+  UnknownFailure: "The server refused for a reason this client does not know. Update this client."
+}
+
+/** `TurnNotFound` reads `Turn not found`. */
+export const spaced = (tag: string): string => {
+  const lower = tag.replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase()
+  return lower.charAt(0).toUpperCase() + lower.slice(1)
+}

@@ -1,0 +1,95 @@
+/**
+ * The system's processes: who they are, who is below whom, and how to be sure that they are gone.
+ *
+ * A process id alone proves nothing, because it is used again: a process is its id together with the time
+ * at which it was started, as the kernel tells it.
+ */
+import { execFileSync } from "node:child_process"
+import { readdirSync, readFileSync } from "node:fs"
+import { Effect, Schedule } from "effect"
+
+export interface ProcessId {
+  readonly pid: number
+  readonly startTime: string
+}
+
+/** The kernel's word for when a process started, or null when there is no such process. */
+export const startTimeOf = (pid: number): string | null =>
+  process.platform === "linux" ? (statOf(pid)?.startTime ?? null) : startTimeByPs(pid)
+
+export const isAlive = ({ pid, startTime }: ProcessId): boolean => startTimeOf(pid) === startTime
+
+/** All processes below this one, at this moment. Where the system has no /proc there is none to be found. */
+export const descendantsOf = (pid: number): ReadonlyArray<ProcessId> => {
+  if (process.platform !== "linux") return []
+  const all = readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => statOf(Number(name)) ?? [])
+  const found = new Map<number, ProcessId>()
+  const below = new Set([pid])
+  for (let before = -1; before !== found.size;) {
+    before = found.size
+    for (const { pid, parent, startTime } of all) {
+      if (!below.has(parent) || below.has(pid)) continue
+      below.add(pid)
+      found.set(pid, { pid, startTime })
+    }
+  }
+  return [...found.values()]
+}
+
+/** Signals a whole group. True when there was somebody to signal. */
+export const signalGroup = (pid: number, signal: NodeJS.Signals): boolean => attempt(-pid, signal)
+
+/** How long a killed process may take to disappear: 100 looks, 20 ms apart. */
+const looks = { schedule: Schedule.spaced("20 millis"), times: 100 }
+
+/** Kills those that still live, and waits, bounded, until they are gone. Returns those that are not. */
+export const ensureGone = (processes: ReadonlyArray<ProcessId>): Effect.Effect<ReadonlyArray<ProcessId>> =>
+  Effect.sync(() => {
+    const left = processes.filter(isAlive)
+    for (const { pid } of left) attempt(pid, "SIGKILL")
+    return left
+  }).pipe(
+    Effect.repeat({ ...looks, until: (left) => left.length === 0 }),
+    Effect.andThen(Effect.sync(() => processes.filter(isAlive)))
+  )
+
+const attempt = (pid: number, signal: NodeJS.Signals): boolean => {
+  try {
+    return process.kill(pid, signal)
+  } catch {
+    return false
+  }
+}
+
+interface Stat extends ProcessId {
+  readonly parent: number
+}
+
+const statOf = (pid: number): Stat | null => {
+  try {
+    // The name of the program, in parentheses, may hold anything: fields are counted after the last one.
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1")
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
+    const [state, parent] = fields
+    const startTime = fields[19]
+    // A zombie has ended; it only waits for its parent to notice.
+    if (state === "Z" || parent === undefined || startTime === undefined) return null
+    return { pid, parent: Number(parent), startTime }
+  } catch {
+    return null
+  }
+}
+
+const startTimeByPs = (pid: number): string | null => {
+  try {
+    const line = execFileSync("ps", ["-o", "lstart=", "-p", String(pid)], {
+      encoding: "utf8",
+      timeout: 2_000
+    })
+    return line.trim() || null
+  } catch {
+    return null
+  }
+}
