@@ -37,7 +37,7 @@ export const turnEndWords = (turn: Pick<TurnRow, "state" | "delivered" | "reason
     case "error":
       return `Failed${why}`
     case "interrupted":
-      return `Interrupted${why}`
+      return turn.reason === null || turn.reason === "" ? "Interrupted" : turn.reason
     case "cancelled":
       return `Not sent${why}`
     case "steered":

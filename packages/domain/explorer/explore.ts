@@ -12,7 +12,7 @@ import { laws } from "./laws.ts"
 import type { Step } from "./laws.ts"
 import { eventsOf, moves } from "./moves.ts"
 import type { Move } from "./moves.ts"
-import { carrierOf, keyOf, start } from "./World.ts"
+import { carriedBy, carrierOf, keyOf, noEnds, start } from "./World.ts"
 import type { Bounds, World } from "./World.ts"
 
 export interface Violation {
@@ -70,14 +70,13 @@ export const explore = (bounds: Bounds, options: Options = {}): Exploration => {
     violations.push({ law, message, trace: [...traceTo(graph, at), label] })
   }
   const done = () => options.stopAtFirst === true && violations.length > 0
-  let waiting: Array<World> = [start]
+  let waiting: Array<readonly [World, number]> = [[start, 0]]
   const statesMax = options.statesMax ?? Number.POSITIVE_INFINITY
   let transitions = 0
   visit(graph, start, -1, null)
   while (waiting.length > 0 && !done()) {
-    const next: Array<World> = []
-    for (const world of waiting) {
-      const at = graph.index.get(keyOf(world))!
+    const next: Array<readonly [World, number]> = []
+    for (const [world, at] of waiting) {
       if (isCut(world, kernel, bounds)) graph.cut.add(at)
       for (const move of moves(world, kernel, bounds)) {
         const events = eventsOf(move.cause, world.state, kernel)
@@ -85,7 +84,7 @@ export const explore = (bounds: Bounds, options: Options = {}): Exploration => {
         const after = worldAfter(world, move, events, kernel)
         transitions++
         const size = graph.parents.length
-        const to = visit(graph, after, at, move)
+        const to = after === world ? at : visit(graph, after, at, move)
         const step: Step = { before: world, move, events, after, kernel, fresh: to === size }
         for (const law of laws) {
           const message = law.check(step)
@@ -95,7 +94,7 @@ export const explore = (bounds: Bounds, options: Options = {}): Exploration => {
           graph.from.push(at)
           graph.to.push(to)
         }
-        if (to === size) next.push(after)
+        if (to === size) next.push([after, to])
       }
       if (done()) break
     }
@@ -127,28 +126,48 @@ export const worldAfter = (
   events: ReadonlyArray<ThreadEvent>,
   kernel: Kernel
 ): World => {
+  const { truth = world.truth, provider: told = world.provider } = move
+  const unfenced = unfencedAfter(world, move, events)
+  if (events.length === 0 && truth === world.truth && told === world.provider && unfenced === world.unfenced) {
+    return world
+  }
   const state = events.reduce(kernel.evolve, world.state)
   const open = new Set<string>(state.turns.map((turn) => turn.id))
   const restarted = events.some((event) => event.type === "session.starting")
-  const provider = Object.entries(move.provider ?? world.provider).map(
+  const provider = Object.entries(told).map(
     ([id, truth]) => [id, restarted && truth === "running" ? ("interrupted" as const) : truth] as const
   )
   const carriers = new Set<string>(
     state.turns.flatMap((turn) => [
       carrierOf(turn.id),
       turn.providerTurnId ?? "",
+      carriedBy(truth[turn.id]) ?? "",
       turn.send?.intoProviderTurnId ?? ""
     ])
   )
   return {
     state,
-    truth: Object.fromEntries(Object.entries(move.truth ?? world.truth).filter(([id]) => open.has(id))),
+    truth: Object.fromEntries(Object.entries(truth).filter(([id]) => open.has(id))),
     // The end of a turn that nobody waits for any more makes no difference.
     provider: Object.fromEntries(provider.filter(([id, truth]) => truth === "running" || carriers.has(id))),
+    unfenced: state.session.open && !restarted ? unfenced : noEnds,
     asked: move.asked ?? world.asked,
     requested: move.requested ?? world.requested,
     ownTurns: move.ownTurns ?? world.ownTurns
   }
+}
+
+/** A number below one that counted is fenced for ever; an end that made no event is not, until then. */
+const unfencedAfter = (
+  world: World,
+  { cause }: Move,
+  events: ReadonlyArray<ThreadEvent>
+): World["unfenced"] => {
+  if (cause.type !== "happening" || cause.happening.type !== "provider") return world.unfenced
+  if (events.length > 0) return noEnds
+  const { event, seq } = cause.happening
+  if (event.type !== "turn.completed" || event.providerTurnId === null) return world.unfenced
+  return world.unfenced.some((said) => said.seq === seq) ? world.unfenced : [...world.unfenced, { seq, event }]
 }
 
 const isCut = (world: World, kernel: Kernel, bounds: Bounds): boolean =>

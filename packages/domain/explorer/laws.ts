@@ -5,7 +5,8 @@
  * the provider in both. It answers with what is wrong, or null.
  */
 
-import type { ProviderEvent } from "../src/runtime/ProviderEvent.ts"
+import type { ProviderTurnId } from "../src/ids.ts"
+import type { Numbered, ProviderEvent } from "../src/runtime/ProviderEvent.ts"
 import { activeTurn, atRest, sendingTurn } from "../src/thread/draft.ts"
 import type { EventOf, ThreadEvent, ThreadEventType } from "../src/thread/Event.ts"
 import { isText } from "../src/thread/evolve.ts"
@@ -14,7 +15,7 @@ import type { ThreadState } from "../src/thread/State.ts"
 import type { Kernel } from "./Kernel.ts"
 
 import type { Move } from "./moves.ts"
-import { carrierOf, commandId } from "./World.ts"
+import { carrierOf, commandId, hasArrived } from "./World.ts"
 import type { World } from "./World.ts"
 
 export interface Step {
@@ -207,7 +208,7 @@ const L7: Law = {
       const names = [
         turn?.providerTurnId,
         carrierOf(event.turnId),
-        "own-1",
+        step.move.truth?.[event.turnId]?.slice(3) ?? step.before.truth[event.turnId]?.slice(3),
         ...step.before.state.session.heard.map((heard) => heard.providerTurnId)
       ]
       if (
@@ -279,17 +280,21 @@ const L10: Law = {
   says: "an event of an old or closed generation, a copy, or the outcome of what is not owed changes nothing",
   check: (step) => {
     const { cause } = step.move
-    if (cause.type === "happening") {
-      // The same thing a second time, right behind itself.
+    if (cause.type === "happening" && step.events.length > 0) {
+      // The same thing a second time, right behind itself. (What caused nothing causes nothing again.)
       const again = step.kernel.observe(cause.happening, step.after.state)
-      if (again.length > 0 && !mayRepeat(cause.happening)) return `a copy caused ${again[0]!.type}`
+      if (again.length > 0 && cause.happening.type !== "deadline") return `a copy caused ${again[0]!.type}`
+      const copied = step.before.unfenced.some((said) => isCopy(said, cause.happening))
+      const more = copied && step.events.find((event) => event.type !== "provider_turn.heard")
+      // A copy of an end that meant nothing at first may be kept in mind, and no more than that.
+      if (more) return `a late copy caused ${more.type}`
     }
     return step.fresh ? lateCauses(step) : null
   }
 }
 
-/** An observation that says nothing new may be made twice: a provider turn heard of, by another number. */
-const mayRepeat = (happening: Happening) => happening.type === "deadline"
+const isCopy = (said: Numbered, happening: Happening): boolean =>
+  happening.type === "provider" && happening.seq === said.seq
 
 const lateCauses = ({ after, kernel }: Step): string | null => {
   const { session } = after.state
@@ -300,12 +305,20 @@ const lateCauses = ({ after, kernel }: Step): string | null => {
       (id) =>
         ({
           type: "turn.completed",
-          providerTurnId: carrierOf("x").replace("p-x", id) as never,
+          providerTurnId: id as ProviderTurnId,
           outcome: "completed",
           message: null
         }) as const
     )
   ]
+  // A later copy of what was said in the open generation comes under its old number.
+  if (session.open && session.seen > 0) {
+    for (const event of ends) {
+      const { generation, seen } = session
+      const caused = kernel.observe({ type: "provider", generation, seq: seen, event }, after.state)
+      if (caused.length > 0) return `a late copy of ${event.type} caused ${caused[0]!.type}`
+    }
+  }
   const generations = [session.generation - 1, ...(session.open ? [] : [session.generation])]
   for (const generation of generations) {
     for (const event of ends) {
@@ -360,8 +373,8 @@ const lateOutcomes = (state: ThreadState): ReadonlyArray<Outcome> => {
 const L11: Law = {
   name: "L11",
   says: "a command id is answered once: the same body gets the same answer, another body is refused",
-  check: ({ kernel, move }) => {
-    if (move.cause.type !== "command") return null
+  check: ({ kernel, move, fresh }) => {
+    if (move.cause.type !== "command" || !fresh) return null
     const body = JSON.stringify(move.cause.command)
     if (kernel.repetition(null, body) !== "new") return "a new command is taken for an old one"
     if (kernel.repetition(body, body) !== "repeated") return `${commandId} would be carried out twice`
@@ -378,14 +391,14 @@ const L12: Law = {
   check: (step) => {
     for (const event of all(step, "turn.send_started")) {
       const truth = step.before.truth[event.turnId]
-      if (truth === "in" || truth === "flying") return `${event.turnId} is sent again`
+      if (truth === "flying" || hasArrived(truth)) return `${event.turnId} is sent again`
     }
     for (const event of all(step, "turn.settled")) {
       const truth = step.move.truth?.[event.turnId] ?? step.before.truth[event.turnId]
-      if (event.delivery === "not_delivered" && (truth === "in" || truth === "flying"))
+      if (event.delivery === "not_delivered" && (truth === "flying" || hasArrived(truth)))
         return `${event.turnId} was delivered`
       const user = event.turnId.startsWith("t")
-      if (event.delivery === "delivered" && user && truth !== "in") return `${event.turnId} was not delivered`
+      if (event.delivery === "delivered" && user && !hasArrived(truth)) return `${event.turnId} was not delivered`
     }
     return null
   }

@@ -5,14 +5,14 @@
  */
 import { Result } from "effect"
 import type { ProviderTurnId, TurnId } from "../src/ids.ts"
-import type { ProviderEvent, TurnOutcome } from "../src/runtime/ProviderEvent.ts"
+import type { Numbered, ProviderEvent, TurnOutcome } from "../src/runtime/ProviderEvent.ts"
 import type { Facts, ThreadCommand } from "../src/thread/Command.ts"
 import { activeTurn, sendingTurn } from "../src/thread/draft.ts"
 import type { ThreadEvent } from "../src/thread/Event.ts"
 import type { Evidence, Happening, Live, Outcome, Owed } from "../src/thread/Owed.ts"
-import type { ThreadState } from "../src/thread/State.ts"
+import type { OpenTurn, ThreadState } from "../src/thread/State.ts"
 import type { Kernel } from "./Kernel.ts"
-import { carrierOf, commandId, messageIdOf, ownTurn, threadId, turnIdOf } from "./World.ts"
+import { carriedBy, carrierOf, commandId, messageIdOf, otherProvider, ownTurn, threadId, turnIdOf } from "./World.ts"
 import type { Bounds, ProviderTruth, World } from "./World.ts"
 
 export type Cause =
@@ -35,6 +35,7 @@ export interface Move {
 export const facts: Facts = { now: 0, turnIdTaken: false, retryOf: null }
 export const occasion = { reason: "The server restarted", now: 0, intentLimitMs: null }
 const fault = { reason: "Unavailable", message: "unavailable" } as const
+const gone = { reason: "SessionGone", message: "" } as const
 const mismatch = { reason: "TurnMismatch", message: "another turn" } as const
 
 export const moves = (world: World, kernel: Kernel, bounds: Bounds): ReadonlyArray<Move> => [
@@ -42,7 +43,7 @@ export const moves = (world: World, kernel: Kernel, bounds: Bounds): ReadonlyArr
   ...kernel.pending(world.state).flatMap((owed) => effectMoves(owed, world, bounds)),
   ...lateSends(world),
   ...providerMoves(world, bounds),
-  ...restartMoves(world, bounds)
+  ...restartMoves(world)
 ]
 
 /** What the kernel makes of a move. Null: refused, nothing happens. */
@@ -98,9 +99,41 @@ const commandMoves = (world: World, bounds: Bounds): ReadonlyArray<Move> => {
   ask({ type: "thread.session.stop", ...common })
   if (bounds.deliveries) ask({ type: "thread.session.stop", ...common, force: true })
   for (const request of state.requests) {
-    ask({ type: "thread.request.answer", ...common, requestId: request.id, decision: "accept" })
+    // Who is asked may be counted on to answer: until then the turn waits for nobody else.
+    ask(
+      { type: "thread.request.answer", ...common, requestId: request.id, decision: "accept" },
+      { fair: true }
+    )
   }
+  if (bounds.edges === true) edgeMoves(world, bounds, ask)
   return out
+}
+
+type Asks = (command: ThreadCommand, more?: Partial<Move>) => void
+
+/** What a user does more rarely: moves a queued turn, asks another provider, deletes the thread. */
+const edgeMoves = (world: World, bounds: Bounds, ask: Asks): void => {
+  const common = { commandId, threadId }
+  const queued = world.state.turns.filter((turn) => turn.state === "queued")
+  if (queued.length > 1) {
+    ask({ type: "thread.turn.reorder", ...common, turnId: queued[0]!.id, before: null })
+    ask({ type: "thread.turn.reorder", ...common, turnId: queued[1]!.id, before: queued[0]!.id })
+  }
+  if (world.asked < bounds.turns) {
+    const n = world.asked + 1
+    ask(
+      {
+        type: "thread.turn.start",
+        ...common,
+        turnId: turnIdOf(n),
+        messageId: messageIdOf(n),
+        text: "x",
+        provider: otherProvider
+      },
+      { asked: n }
+    )
+  }
+  ask({ type: "thread.delete", ...common })
 }
 
 // What is owed, and how it may turn out
@@ -199,25 +232,20 @@ const evidenceMoves = (
   const answered = (evidence: Evidence, more: Partial<Move> = {}) =>
     happened({ type: "evidence", turnId, generation, evidence }, more)
   const none = answered({ type: "none", message: "no record" })
-  if (world.truth[turnId] !== "in") {
+  const providerTurnId = carriedBy(world.truth[turnId])
+  if (providerTurnId === null) {
     // With the generation closed "not there" is for ever; before, the message may still be on its way.
     return [
       none,
       answered({ type: "absent" }, owed.final ? { truth: { ...world.truth, [turnId]: "out" } } : {})
     ]
   }
-  const providerTurnId = carrier(world, turnId)
   const truth = world.provider[providerTurnId] ?? "running"
   if (truth === "running") return [none, answered({ type: "found", providerTurnId, running: true })]
   return [
     none,
     answered({ type: "found", providerTurnId, running: false, outcome: truth, message: null, texts: [] })
   ]
-}
-
-const carrier = (world: World, turnId: TurnId): ProviderTurnId => {
-  const turn = world.state.turns.find((open) => open.id === turnId)
-  return turn?.send?.intoProviderTurnId ?? carrierOf(turnId)
 }
 
 /** How the send under way may turn out, and that it arrives without anybody hearing of it. */
@@ -227,39 +255,43 @@ const lateSends = (world: World): ReadonlyArray<Move> => {
   const { generation, into } = turn.send
   const turnId = turn.id
   const truth = world.truth[turnId]
-  const arrived = { truth: { ...world.truth, [turnId]: "in" as const } }
-  const unknown = happened({ type: "send.unknown", turnId, generation, fault })
-  const out: Array<Move> = [unknown]
   const live = world.state.session.open && world.state.session.generation === generation
-  if (truth === "flying") {
-    const never = { truth: { ...world.truth, [turnId]: "out" as const } }
-    out.push(happened({ type: "send.rejected", turnId, generation, fault }, never))
-    out.push(
-      happened(
-        { type: "send.rejected", turnId, generation, fault: { reason: "SessionGone", message: "" } },
-        never
-      )
-    )
-    if (live) out.push(silently(arrives(world, turnId, carrier(world, turnId), arrived)))
-  }
-  if (truth === "out") return [unknown]
-  if (into !== null) return [...out, happened({ type: "steer.accepted", turnId, generation }, arrived)]
-  const carriers = [carrierOf(turnId)]
-  if (truth === "flying" && world.provider[ownTurn(1)] === "running") carriers.push(ownTurn(1))
-  for (const providerTurnId of carriers) {
-    out.push(
-      happened(
-        { type: "send.accepted", turnId, generation, providerTurnId },
-        arrives(world, turnId, providerTurnId, arrived)
-      )
-    )
+  // After a restart nobody waits for the answer any more: it may come, but nothing may depend on it.
+  const fair = live && turn.send.doubt === null
+  const told = (outcome: Outcome, more: Partial<Move> = {}) => happened(outcome, { ...more, fair })
+  const out: Array<Move> = [told({ type: "send.unknown", turnId, generation, fault })]
+  if (truth === "out") return out
+  const accepted = (providerTurnId: ProviderTurnId): Outcome =>
+    into === null
+      ? { type: "send.accepted", turnId, generation, providerTurnId }
+      : { type: "steer.accepted", turnId, generation }
+  const carrier = carriedBy(truth)
+  if (carrier !== null) return [...out, told(accepted(carrier))]
+  const never = { truth: { ...world.truth, [turnId]: "out" as const } }
+  out.push(told({ type: "send.rejected", turnId, generation, fault }, never))
+  out.push(told({ type: "send.rejected", turnId, generation, fault: gone }, never))
+  for (const providerTurnId of mayCarry(turn, world)) {
+    const arrived = arrives(world, turnId, providerTurnId)
+    out.push(told(accepted(providerTurnId), arrived))
+    if (live) out.push(silently(arrived))
   }
   return out
 }
 
-const arrives = (world: World, _turnId: TurnId, providerTurnId: ProviderTurnId, arrived: Partial<Move>) => ({
-  ...arrived,
-  provider: { ...world.provider, [providerTurnId]: world.provider[providerTurnId] ?? ("running" as const) }
+/** A message makes a turn of its own, unless the provider runs one already: it may go into that. */
+const mayCarry = (turn: OpenTurn, world: World): ReadonlyArray<ProviderTurnId> => {
+  if (turn.send?.into != null) return [turn.send.intoProviderTurnId ?? carrierOf(turn.id)]
+  return [carrierOf(turn.id), ...runningAt(world).filter((id) => id !== carrierOf(turn.id))]
+}
+
+const runningAt = (world: World): ReadonlyArray<ProviderTurnId> =>
+  Object.entries(world.provider).flatMap(([id, truth]) =>
+    truth === "running" ? [id as ProviderTurnId] : []
+  )
+
+const arrives = (world: World, turnId: TurnId, providerTurnId: ProviderTurnId): Partial<Move> => ({
+  truth: { ...world.truth, [turnId]: `in ${providerTurnId}` },
+  provider: { ...world.provider, [providerTurnId]: world.provider[providerTurnId] ?? "running" }
 })
 
 /** A change of the truth that nobody is told of. */
@@ -274,19 +306,18 @@ const silently = (more: Partial<Move>): Move => ({
 const providerMoves = (world: World, bounds: Bounds): ReadonlyArray<Move> => {
   const { session } = world.state
   if (!session.open) return []
+  const { generation } = session
   const out: Array<Move> = []
-  const says = (event: ProviderEvent, fair: boolean, more: Partial<Move> = {}) =>
+  const numbered = (numbered: Numbered, fair: boolean, more: Partial<Move> = {}) =>
     out.push({
-      cause: {
-        type: "happening",
-        happening: { type: "provider", generation: session.generation, seq: session.seen + 1, event }
-      },
+      cause: { type: "happening", happening: { type: "provider", generation, ...numbered } },
       fair,
       ...more
     })
-  for (const clean of [true, false]) {
-    says({ type: "session.exited", clean, message: null }, true, ended(world))
-  }
+  const seq = (world.unfenced.at(-1)?.seq ?? session.seen) + 1
+  const says: Says = (event, fair, more) => numbered({ seq, event }, fair, more)
+  // A process may end at any time, and nobody may count on it.
+  for (const clean of [true, false]) says({ type: "session.exited", clean, message: null }, false, ended(world))
   if (world.ownTurns < bounds.own) {
     const own = ownTurn(world.ownTurns + 1)
     says({ type: "turn.started", providerTurnId: own, turnId: null }, false, {
@@ -294,20 +325,27 @@ const providerMoves = (world: World, bounds: Bounds): ReadonlyArray<Move> => {
       provider: { ...world.provider, [own]: "running" }
     })
   }
-  const running = Object.entries(world.provider).filter(([, truth]) => truth === "running")
-  for (const [id] of running) turnMoves(id as ProviderTurnId, world, bounds, says)
+  for (const id of runningAt(world)) turnMoves(id, world, bounds, says, out)
   says({ type: "turn.completed", providerTurnId: null, outcome: "completed", message: null }, false)
   for (const request of world.state.requests) {
     says({ type: "request.resolved", requestKey: request.key }, false)
   }
+  for (const copy of world.unfenced) numbered(copy, false)
   return out
 }
 
 type Says = (event: ProviderEvent, fair: boolean, more?: Partial<Move>) => void
 
-const turnMoves = (providerTurnId: ProviderTurnId, world: World, bounds: Bounds, says: Says): void => {
+const turnMoves = (
+  providerTurnId: ProviderTurnId,
+  world: World,
+  bounds: Bounds,
+  says: Says,
+  out: Array<Move>
+): void => {
   const sending = sendingTurn(world.state)
-  if (sending !== undefined && carrierOf(sending.id) === providerTurnId) {
+  const carries = sending !== undefined && carriedBy(world.truth[sending.id]) === providerTurnId
+  if (carries && carrierOf(sending.id) === providerTurnId) {
     says({ type: "turn.started", providerTurnId, turnId: sending.id }, false)
     says({ type: "turn.started", providerTurnId, turnId: null }, false)
   }
@@ -319,7 +357,14 @@ const turnMoves = (providerTurnId: ProviderTurnId, world: World, bounds: Bounds,
     )
   }
   const active = activeTurn(world.state)
-  if (active?.providerTurnId !== providerTurnId) return
+  const ours = active?.providerTurnId === providerTurnId
+  // It ends, and the word of it is lost on the way: only asking can find out.
+  if (ours || carries) {
+    for (const outcome of ["completed", "failed"] as const) {
+      out.push(silently(truly(world, providerTurnId, outcome)))
+    }
+  }
+  if (!ours) return
   says({ type: "turn.started", providerTurnId, turnId: null }, false)
   says(
     { type: "turn.aborted", providerTurnId, message: null },
@@ -374,7 +419,7 @@ const truly = (world: World, providerTurnId: ProviderTurnId, outcome: TurnOutcom
 
 // The server stops between any two steps and comes back
 
-const restartMoves = (world: World, bounds: Bounds): ReadonlyArray<Move> => {
+const restartMoves = (world: World): ReadonlyArray<Move> => {
   const back = (live: Live, more: Partial<Move> = {}): Move => ({
     cause: { type: "restart", live },
     fair: false,
@@ -384,13 +429,9 @@ const restartMoves = (world: World, bounds: Bounds): ReadonlyArray<Move> => {
   const out: Array<Move> = [back({ type: "absent" }, ended(world))]
   if (!session.open) return out
   const { generation } = session
-  const running = Object.entries(world.provider).filter(([, truth]) => truth === "running")
+  const running = runningAt(world)
   if (running.length === 0) out.push(back({ type: "idle", generation, last: lastEnd(world) }))
-  for (const [id] of running) {
-    const providerTurnId = id as ProviderTurnId
-    // Each adoption counts up; beyond the provider's own turns one more is explored.
-    const adopts = activeTurn(world.state)?.providerTurnId !== providerTurnId
-    if (adopts && session.adopted > bounds.own) continue
+  for (const providerTurnId of running) {
     const carried = world.state.turns.find((turn) => carrierOf(turn.id) === providerTurnId)
     out.push(back({ type: "running", generation, providerTurnId, turnId: carried?.id ?? null }))
   }

@@ -25,7 +25,7 @@ import type { Duration } from "effect"
 import packageJson from "../package.json" with { type: "json" }
 import type * as Protocol from "./_generated/protocol.ts"
 import * as Child from "./Child.ts"
-import type { CallFailed, Notification, ServerRequest, Transport } from "./Connection.ts"
+import type { CallFailed, Gone, Notification, ServerRequest, Transport } from "./Connection.ts"
 import * as Connection from "./Connection.ts"
 import { failWith, wrapWith } from "./faults.ts"
 import * as HealthCheck from "./health.ts"
@@ -565,6 +565,9 @@ const makeProcesses = Effect.fnUntraced(function* (options: {
   return { get, current }
 })
 
+/** Longer than its input's closing, its termination and its killing may take together. */
+const endOfProcess = "15 seconds"
+
 const start = (
   options: CodexOptions,
   env: Readonly<Record<string, string | undefined>>,
@@ -587,15 +590,20 @@ const start = (
       options.tap === undefined ? {} : { tap: options.tap }
     )
     yield* Deferred.succeed(ready, connection)
-    yield* connection.closed.pipe(
-      Effect.tap((end) =>
-        Effect.sync(() => {
-          for (const session of sessions.values()) session.exit(end.how === "closed", end.message)
-          sessions.clear()
-          children.clear()
-        })
-      ),
-      Effect.forkScoped
+    const endSessions = (end: Gone) =>
+      Effect.sync(() => {
+        for (const session of sessions.values()) session.exit(end.how === "closed", end.message)
+        sessions.clear()
+        children.clear()
+      })
+    yield* connection.closed.pipe(Effect.flatMap(endSessions), Effect.forkScoped)
+    // The first thing to happen when the scope closes, while there is still somebody to read the last words.
+    yield* Effect.addFinalizer(() =>
+      connection.close.pipe(
+        Effect.andThen(connection.closed),
+        Effect.flatMap(endSessions),
+        Effect.timeoutOption(endOfProcess)
+      )
     )
     yield* connection.call(
       "initialize",

@@ -7,7 +7,7 @@
  * other side is gone. A line that cannot be understood is counted and skipped. After `closed` nothing is
  * handled any more.
  */
-import { Deferred, Effect, Exit, Fiber, Schema, Stream } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Schema, Stream } from "effect"
 import type { Duration, Scope } from "effect"
 import type * as Protocol from "./_generated/protocol.ts"
 
@@ -230,6 +230,12 @@ export const make = Effect.fn("Connection.make")(function* (
         skipped += overlong
         return Effect.forEach(lines, handleLine, { discard: true })
       })
+    ),
+    // A handler that breaks must not leave a program that nobody listens to.
+    Effect.onError((cause) =>
+      Cause.hasInterruptsOnly(cause)
+        ? Effect.void
+        : Effect.andThen(Effect.logError("a message of Codex could not be handled", cause), transport.kill)
     ),
     Effect.forkScoped
   )

@@ -20,17 +20,20 @@ export interface Asking {
   readonly deadline: Duration.Input
 }
 
-/** Is there any record of this conversation? Told by two refusals of the program, not by what they say. */
+/**
+ * Is there any record of this conversation? Told by a refusal of the program, not by what it says: it
+ * refuses for a thread that it does not know, and for one that is loaded and has no record to resume.
+ */
 export const exists = (
   { connection, deadline }: Asking,
   threadId: string
 ): Effect.Effect<boolean, CallFailed> =>
-  connection.call("thread/read", { threadId }, { deadline }).pipe(
+  connection.call("thread/turns/list", { threadId, limit: 1, itemsView: "notLoaded" }, { deadline }).pipe(
     Effect.as(true),
     Effect.catchTag("Refused", () => Effect.succeed(false))
   )
 
-/** What became of the message that carries `turnId`. `unknown thread` is for the caller to judge. */
+/** What became of the message that carries `turnId`. A refusal means that there are no items to read. */
 export const messageTruth = Effect.fn("history.messageTruth")(function* (
   asking: Asking,
   threadId: string,

@@ -3,8 +3,10 @@
  *
  * A request that is not understood is `null`: it is refused on the wire, for Codex waits for ever.
  */
-import type { Ask, Decision, Question, RequestKind } from "@turnkeeper/domain/runtime/ProviderEvent"
+import type { Decision, Question, RequestKind } from "@turnkeeper/domain/runtime/ProviderEvent"
+import { Ask } from "@turnkeeper/domain/runtime/ProviderEvent"
 import type { Answer } from "@turnkeeper/domain/thread/Event"
+import { Schema } from "effect"
 import type * as Protocol from "./_generated/protocol.ts"
 import type { ServerRequest } from "./Connection.ts"
 
@@ -24,7 +26,9 @@ export const understand = ({ id, method, params }: ServerRequest): Held | null =
   if (read === undefined) return null
   try {
     const held = read(params as never)
-    return typeof held?.threadId === "string" ? { id, ...held } : null
+    return held !== null && isName(held.threadId) && isTurn(held.turnId) && isAsk(held.ask)
+      ? { id, ...held }
+      : null
   } catch {
     // Not the shape it should have: as good as unknown.
     return null
@@ -32,6 +36,11 @@ export const understand = ({ id, method, params }: ServerRequest): Held | null =
 }
 
 type Read = Omit<Held, "id">
+
+// The generated types say what should come; what did come is checked before anybody is asked.
+const isAsk = Schema.is(Ask)
+const isName = Schema.is(Schema.String)
+const isTurn = Schema.is(Schema.NullOr(Schema.String))
 
 const readers: { readonly [method: string]: ((params: never) => Read | null) | undefined } = {
   "item/commandExecution/requestApproval": (params: Protocol.CommandExecutionRequestApprovalParams) => ({

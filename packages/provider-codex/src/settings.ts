@@ -2,8 +2,7 @@
  * What the user chose, as Codex wants it said. Pure.
  *
  *     read_only          sandbox read-only, approval on-request: reads freely, asks for everything else
- *     approval_required  sandbox workspace-write, approval untrusted: asks before every command that is
- *                        not on Codex's own list of harmless ones, and before every change
+ *     approval_required  sandbox workspace-write, approval untrusted: asks before every command and change
  *     full_access        no sandbox, never asks
  *
  * `on-request` in a writable sandbox would not do for the second: there the model decides whether to ask.

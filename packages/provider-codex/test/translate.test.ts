@@ -1,8 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
+import { TurnId } from "@turnkeeper/domain/ids"
+import { breachesOf } from "@turnkeeper/provider-kit/testing/Listener"
 import { Schema } from "effect"
 import * as FastCheck from "fast-check"
 import { notificationMethods } from "../src/_generated/protocol.ts"
+import * as Conversation from "../src/Conversation.ts"
+import { understand } from "../src/requests.ts"
 import { translate } from "../src/translate.ts"
 import type { Frame } from "./player.ts"
 import { said } from "./player.ts"
@@ -213,6 +217,37 @@ describe("whatever arrives", () => {
         for (const event of translate({ method: frame.method, params })) assert.isTrue(isEvent(event))
       }),
       { numRuns: 3_000 }
+    )
+  })
+
+  it("never breaks a conversation, and nothing is said of a turn after its end", () => {
+    const frames = ["text", "approval", "interrupt", "retry", "steer"].flatMap(said)
+    const change = FastCheck.tuple(FastCheck.nat(), FastCheck.nat(), FastCheck.jsonValue())
+    FastCheck.assert(
+      FastCheck.property(
+        FastCheck.array(change, { maxLength: 20 }),
+        FastCheck.boolean(),
+        (changes, sends) => {
+          const conversation = Conversation.make({ onFirstMessage: () => [], onLeftRunning: () => {} })
+          if (sends) conversation.sendBegan(TurnId.make("turn-1"))
+          const heard = changes.flatMap(([which, where, value]) => {
+            const frame = frames[which % frames.length]!
+            const params = replaced(frame["params"], { at: where % 60, value })
+            const method = String(frame["method"])
+            const held = understand({ id: which, method, params })
+            const asked = held === null ? null : conversation.ask(held)
+            return [...conversation.hear({ method, params }), ...(asked ?? [])]
+          })
+          heard.push(...conversation.sendAnswered("P1"))
+          conversation.end()
+          for (const event of heard) assert.isTrue(isEvent(event))
+          assert.deepEqual(
+            breachesOf(heard, false).filter((breach) => breach.includes("after its end")),
+            []
+          )
+        }
+      ),
+      { numRuns: 2_000 }
     )
   })
 })

@@ -87,6 +87,8 @@ export const makePrinter = (only: TurnId | null, out: Output): Printer => {
       case "turn.interrupt_requested":
         return note("Stopping…")
       case "turn.settled":
+        // Who follows one turn is told of its end by the command itself.
+        if (only !== null) return finish()
         return note(
           turnEndWords({ state: event.state, delivered: event.delivery, reason: event.reason }) ?? event.state
         )

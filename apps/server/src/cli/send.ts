@@ -3,6 +3,9 @@
  *
  *     find the thread, or make project and thread ─▶ dispatch ─▶ follow until the turn has settled
  *                                                                 │ asked: answer   Ctrl-C: interrupt
+ *
+ * Known limit: when the connection was lost for more than a thousand events, the end of a turn whose newest
+ * entry is not among the newest of the thread is not seen.
  */
 import type { ShellItem, ThreadItem } from "@turnkeeper/contracts/Streams"
 import { turnEndWords } from "@turnkeeper/contracts/Words"
@@ -173,8 +176,9 @@ const ended = Effect.fnUntraced(function* (
   if (options.json) printJson({ event: "settled", threadId, turnId, ...end })
   else if (options.thread === null) terminal.note(`Continue with: turnkeeper send --thread ${threadId} …`)
   if (end === null) return yield* failed("The turn's end was not seen.")
-  if (end.state === "completed" || end.state === "steered") return
-  return yield* failed(turnEndWords(end) ?? end.state)
+  const words = turnEndWords(end) ?? end.state
+  if (end.state !== "completed" && end.state !== "steered") return yield* failed(words)
+  if (!options.json) terminal.note(words)
 })
 
 /** What matters here of the turn that was sent. */

@@ -43,8 +43,11 @@ export const serve = Effect.fn("cli.serve")(function* (options: ServeOptions, ru
   const stop = yield* Stop
   const ready = ({ url }: { readonly url: string }) =>
     Effect.sync(() => {
-      if (options.json) return printJson({ event: "ready", url, pid: process.pid, data: options.dataDirectory })
-      process.stdout.write(`Turnkeeper answers at ${url}\nData: ${options.dataDirectory}\nStop with Ctrl-C.\n`)
+      if (options.json)
+        return printJson({ event: "ready", url, pid: process.pid, data: options.dataDirectory })
+      process.stdout.write(
+        `Turnkeeper answers at ${url}\nData: ${options.dataDirectory}\nStop with Ctrl-C.\n`
+      )
     })
   const running = Effect.mapError(run(options, ready), (error) => notStarted(options, error))
   yield* Effect.raceFirst(running, stop.asked)
@@ -71,7 +74,9 @@ const notStarted = (options: ServeOptions, error: StartError): CommandFailed => 
     case "DatabaseUnusable":
       return failed(`The database ${error.filename} cannot be opened: ${error.reason}`)
     case "MigrationFailed":
-      return failed(`The database could not be brought to the newest schema; nothing was changed: ${error.reason}`)
+      return failed(
+        `The database could not be brought to the newest schema; nothing was changed: ${error.reason}`
+      )
     case "ProviderConfigInvalid":
       return wrongUsage(error.message)
     case "ServeError":

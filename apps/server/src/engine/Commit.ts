@@ -243,7 +243,10 @@ const commitTogether = Effect.fnUntraced(function* (door: Door, members: Readonl
   const plan = yield* planned(door, members)
   // 2. Write, in one transaction.
   if (plan.accepted.length > 0) {
-    yield* log.setDurability(sql, plan.receipts.length > 0)
+    yield* log.setDurability(
+      sql,
+      plan.accepted.some(({ member }) => mustSurvive(member.change))
+    )
     yield* transaction(sql, write(sql, plan))
     log.advance(plan)
     yield* Metric.update(batches, 1)
@@ -256,6 +259,13 @@ const commitTogether = Effect.fnUntraced(function* (door: Door, members: Readonl
   for (const { member, exit } of plan.answered) Deferred.doneUnsafe(member.done, exit)
   return plan.later
 })
+
+/**
+ * What may not be lost even with the power: what the user was promised, and the marker without which a
+ * prompt that went out would go out again (L12).
+ */
+const mustSurvive = (change: Change): boolean =>
+  change.receipt !== null || change.events.some((event) => event.type === "turn.send_started")
 
 const write = (sql: SqlClient, plan: Plan) =>
   append(sql, plan.events).pipe(

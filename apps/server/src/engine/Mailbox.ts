@@ -183,15 +183,21 @@ export const make = (
       ),
     begin: (owed) =>
       Effect.suspend(() => {
-        let go = false
+        let owes = false
+        let marked = true
         const rule: Letter["rule"] = ({ state }) => {
           const events = begin(owed, state)
-          go = events !== null
+          owes = events !== null
+          marked = events === null || events.length === 0
           return Effect.succeed(
             events === null ? null : { events, cause: { type: "effect", key: keyOf(owed) }, receipt: null }
           )
         }
-        return Effect.map(ordinary(post(control, { rule, patient: true })), () => go)
+        // A marker that the tables refused is not there: what it stands before must not happen.
+        return Effect.map(
+          ordinary(post(control, { rule, patient: true })),
+          (committed) => owes && (marked || committed !== null)
+        )
       }),
     reconcile: (live, occasion, version) =>
       Effect.asVoid(ordinary(post(control, { rule: repaired(live, occasion, version), patient: true })))

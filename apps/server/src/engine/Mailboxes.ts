@@ -62,15 +62,16 @@ export class Mailboxes extends Context.Service<
           })
         })
 
-      const sleepers = Effect.gen(function* () {
-        yield* Effect.sleep("1 minute")
+      const sweep = Effect.gen(function* () {
         const now = yield* Clock.currentTimeMillis
         for (const [threadId, slot] of boxes) {
           if (!maySleep(slot, now)) continue
           boxes.delete(threadId)
           yield* FiberMap.remove(workers, threadId)
         }
-      }).pipe(waking.withPermit, Effect.forever)
+      })
+      // Nobody wakes a thread while others are laid to sleep.
+      const sleepers = Effect.andThen(Effect.sleep("1 minute"), waking.withPermit(sweep)).pipe(Effect.forever)
       yield* Effect.forkScoped(sleepers)
 
       return Mailboxes.of({ of, awake: (threadId) => boxes.get(threadId)?.mailbox, changes: doorbell, ring })

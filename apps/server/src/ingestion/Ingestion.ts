@@ -29,7 +29,8 @@ export const ingest = (
   { gatherMs }: Gathering
 ): Effect.Effect<void> => {
   const cause = { type: "provider", generation } as const
-  let seq = 0
+  // 0 in a new generation. One that is taken up again goes on behind what it had said before.
+  let seq = mailbox.current().state.session.seen
   let exited = false
 
   const commit = (events: ReadonlyArray<ProviderEvent>) =>

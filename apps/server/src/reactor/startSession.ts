@@ -28,16 +28,20 @@ export const startSession: Performer<"session.start"> = ({ threadId, owed, state
       })
     }
     const options = optionsOf(threadId, owed, state, cwd)
-    const opened = yield* called(
-      means.sessions.open(provider, options),
-      means.settings.openMs,
-      "Starting the provider"
-    )
-    if (Result.isFailure(opened)) {
-      yield* means.sessions.close(threadId, generation)
-      return failed(generation, opened.failure)
-    }
-    const { resume, notice } = opened.success
+    const open = (wanted: OpenOptions) =>
+      called(means.sessions.open(provider, wanted), means.settings.openMs, "Starting the provider").pipe(
+        Effect.tap((tried) =>
+          Result.isFailure(tried) ? means.sessions.close(threadId, generation) : Effect.void
+        )
+      )
+    let opened = yield* open(options)
+    // The provider no longer has the conversation: the thread goes on in a new one, and the user is told (B12).
+    const forgotten =
+      options.resume !== null && Result.isFailure(opened) && opened.failure.reason === "SessionGone"
+    if (forgotten) opened = yield* open({ ...options, resume: null })
+    if (Result.isFailure(opened)) return failed(generation, opened.failure)
+    const { resume } = opened.success
+    const notice = forgotten ? contextLost : opened.success.notice
     return outcome(
       { type: "start.ok", generation, resume, ...(notice !== null && { notice }) },
       // Its words are read only when its start is committed, so that none of them comes too early.
@@ -45,10 +49,14 @@ export const startSession: Performer<"session.start"> = ({ threadId, owed, state
     )
   })
 
+const contextLost =
+  "The provider no longer has this conversation. It starts anew, without what was said before."
+
 const failed = (generation: number, fault: Fault): Performed =>
   outcome({ type: "start.failed", generation, fault })
 
-const directoryOf = (threadId: ThreadId, state: ThreadState, { projects }: Means) =>
+/** Where the provider works; null where that is not known. */
+export const directoryOf = (threadId: ThreadId, state: ThreadState, { projects }: Pick<Means, "projects">) =>
   Effect.suspend(() => {
     const { info } = state
     if (info === null || info.cwd !== null) return Effect.succeed(info?.cwd ?? null)
@@ -60,9 +68,9 @@ const directoryOf = (threadId: ThreadId, state: ThreadState, { projects }: Means
     )
   })
 
-const optionsOf = (
+export const optionsOf = (
   threadId: ThreadId,
-  owed: OwedOf<"session.start">,
+  owed: Pick<OwedOf<"session.start">, "generation" | "turnId" | "resume">,
   state: ThreadState,
   cwd: string
 ): OpenOptions => {

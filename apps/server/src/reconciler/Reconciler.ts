@@ -9,14 +9,19 @@
 import type { StorageUnavailable } from "@turnkeeper/contracts/Errors"
 import type { ProviderInstanceId, ThreadId } from "@turnkeeper/domain/ids"
 import type { Live } from "@turnkeeper/domain/thread/Owed"
+import type { Occasion } from "@turnkeeper/domain/thread/reconcile"
 import type { ThreadState } from "@turnkeeper/domain/thread/State"
 import type { LiveSession, Provider } from "@turnkeeper/provider-kit/Provider"
-import { Clock, Context, Effect, Layer, Option } from "effect"
+import { Clock, Context, Effect, Layer, Option, Result } from "effect"
+import type { Mailbox } from "../engine/Mailbox.ts"
 import { Mailboxes } from "../engine/Mailboxes.ts"
+import { Projects } from "../projection/Projects.ts"
 import { ThreadView } from "../projection/ThreadView.ts"
 import { Registry } from "../provider/Registry.ts"
 import { Sessions } from "../provider/Sessions.ts"
+import { called } from "../reactor/Performer.ts"
 import { Reactor } from "../reactor/Reactor.ts"
+import { directoryOf, optionsOf } from "../reactor/startSession.ts"
 import { Settings } from "../Settings.ts"
 import type { ServerSettings } from "../Settings.ts"
 
@@ -40,8 +45,55 @@ export class Reconciler extends Context.Service<
       const mailboxes = yield* Mailboxes
       const reactor = yield* Reactor
       const view = yield* ThreadView
+      const projects = yield* Projects
       const settings = yield* Settings
       const sightings = new Map<ThreadId, Sighting>()
+
+      /** How a turn ended while nobody listened: nothing but the provider's own record can say (L7). */
+      const proven = Effect.fnUntraced(function* (state: ThreadState, live: Live) {
+        const { session } = state
+        const turn = state.turns.find((open) => open.id === session.activeTurnId)
+        const provider = session.provider === null ? undefined : registry.get(session.provider)
+        if (live.type !== "idle" || turn === undefined || turn.messageId === null) return live
+        if (provider === undefined || !provider.capabilities.history) return live
+        const query = { resume: session.resume?.cursor ?? null, turnId: turn.id, messageId: turn.messageId }
+        const read = yield* called(
+          provider.evidence(query),
+          settings.evidenceMs,
+          "Reading the provider's record"
+        )
+        if (Result.isFailure(read) || read.success.type !== "found" || read.success.running) return live
+        const { providerTurnId, outcome, message } = read.success
+        return { ...live, last: { providerTurnId, outcome, message } }
+      })
+
+      /**
+       * A session that outlived the server is held again: without a hand on it nobody would hear its words or
+       * carry out its stop. Where that fails the next look tries again.
+       */
+      const holdAgain = Effect.fnUntraced(function* (mailbox: Mailbox, occasion: Occasion) {
+        const { threadId } = mailbox
+        const { state } = mailbox.current()
+        const { generation, open, provider: owner, resume } = state.session
+        const provider = owner === null ? undefined : registry.get(owner)
+        if (!open || provider === undefined || sessions.get(threadId, generation) !== undefined) return
+        const cwd = yield* directoryOf(threadId, state, { projects })
+        if (cwd === null) return
+        const of = { generation, turnId: state.session.activeTurnId, resume }
+        const opened = yield* called(
+          sessions.open(provider, optionsOf(threadId, of, state, cwd)),
+          settings.openMs,
+          "Taking the session up again"
+        )
+        if (Result.isSuccess(opened)) return yield* sessions.listen(threadId, generation)
+        yield* sessions.close(threadId, generation)
+        yield* Effect.logWarning(
+          `The session of thread ${threadId} could not be taken up again: ${opened.failure.message}`
+        )
+        if (opened.failure.reason === "SessionGone") {
+          yield* mailbox.reconcile({ type: "absent" }, occasion, null)
+        }
+      })
 
       const atStartUp = Effect.gen(function* () {
         const now = yield* Clock.currentTimeMillis
@@ -51,9 +103,11 @@ export class Reconciler extends Context.Service<
         let unknown = 0
         for (const threadId of threads) {
           const mailbox = yield* mailboxes.of(threadId)
-          const live = liveOf(threadId, mailbox.current().state, listings)
+          const { state } = mailbox.current()
+          const live = yield* proven(state, liveOf(threadId, state, listings))
           if (live.type === "unknown") unknown += 1
           yield* mailbox.reconcile(live, occasion, null)
+          if (live.type === "idle" || live.type === "running") yield* holdAgain(mailbox, occasion)
           yield* reactor.look(threadId)
         }
         return { threads: threads.length, unknown }
@@ -73,15 +127,15 @@ export class Reconciler extends Context.Service<
         for (const [threadId, version] of standing) {
           const mailbox = yield* mailboxes.of(threadId)
           const { state } = mailbox.current()
-          const live =
-            sessions.get(threadId, state.session.generation) === undefined
-              ? liveOf(threadId, state, listings)
-              : ownSession(threadId, state, listings)
+          const held = sessions.get(threadId, state.session.generation) !== undefined
+          const live = held ? ownSession(threadId, state, listings) : liveOf(threadId, state, listings)
           const sighting = { version, says: JSON.stringify(live) }
           const before = sightings.get(threadId)
           sightings.set(threadId, sighting)
           if (reactor.underWay(threadId).length > 0 || before?.version !== version) continue
-          if (before.says === sighting.says) yield* mailbox.reconcile(live, occasion, version)
+          if (before.says !== sighting.says) continue
+          yield* mailbox.reconcile(yield* proven(state, live), occasion, version)
+          if (!held && (live.type === "idle" || live.type === "running")) yield* holdAgain(mailbox, occasion)
         }
         for (const threadId of sightings.keys()) if (!standing.has(threadId)) sightings.delete(threadId)
       })

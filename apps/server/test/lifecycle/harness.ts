@@ -1,0 +1,393 @@
+/**
+ * The real core on a real database file, with scripted providers instead of paid ones.
+ *
+ * A scenario speaks as a client does: it dispatches commands and reads the tables. It waits on the feed,
+ * never on time; time passes only where a scenario lets it. At its end each scenario is held against the
+ * laws that every database must keep, whatever happened.
+ */
+import { NodeServices } from "@effect/platform-node"
+import { assert, it } from "@effect/vitest"
+import type { Command } from "@turnkeeper/contracts/Command"
+import type { DispatchFailure } from "@turnkeeper/contracts/Errors"
+import type { ItemEntry, MessageEntry, TurnRow } from "@turnkeeper/contracts/Rows"
+import type { ProjectId, ThreadId } from "@turnkeeper/domain/ids"
+import { ProviderInstanceId } from "@turnkeeper/domain/ids"
+import type { ThreadCommand } from "@turnkeeper/domain/thread/Command"
+import type { Control, Received } from "@turnkeeper/provider-kit/testing/control"
+import type { Scripted, ScriptedOptions } from "@turnkeeper/provider-kit/testing/ScriptedProvider"
+import { makeScripted } from "@turnkeeper/provider-kit/testing/ScriptedProvider"
+import { Clock, Context, Effect, Exit, FileSystem, Layer, Logger, References, Scope } from "effect"
+import { TestClock } from "effect/testing"
+import { DatabaseSync } from "node:sqlite"
+import { join } from "node:path"
+import type { Committed, ThreadRecord } from "../../src/engine/Change.ts"
+import { Commit } from "../../src/engine/Commit.ts"
+import { Engine } from "../../src/engine/Engine.ts"
+import { Feed } from "../../src/engine/Feed.ts"
+import type { Snapshot } from "../../src/projection/ThreadView.ts"
+import { ThreadView } from "../../src/projection/ThreadView.ts"
+import { coreLayer, storeLayer } from "../../src/server.ts"
+import type { ServerSettings } from "../../src/Settings.ts"
+import { defaults, Settings } from "../../src/Settings.ts"
+import { beforeListening } from "../../src/startup.ts"
+import { readStream, threadStream } from "../../src/store/EventLog.ts"
+import { Reader, Writer } from "../../src/store/Sqlite.ts"
+import { dump } from "../store/fixtures.ts"
+import { heldLaws } from "./laws.ts"
+
+export const thread = "thread-1" as ThreadId
+export const project = "project-1" as ProjectId
+
+export interface Options {
+  /** One provider named `scripted` when absent. The first one is the thread's own. */
+  readonly providers?: ReadonlyArray<Omit<ScriptedOptions, "instanceId"> & { readonly id: string }>
+  readonly settings?: Partial<ServerSettings>
+  /** Each scenario fails on an error in the server's log, unless it provokes one. */
+  readonly mayLogErrors?: boolean
+}
+
+/** A thread as a client sees it. */
+export interface View extends Snapshot {
+  readonly turn: (id: string) => TurnRow
+  readonly messages: ReadonlyArray<MessageEntry>
+  readonly items: ReadonlyArray<ItemEntry>
+}
+
+type Bare = ThreadCommand extends infer C
+  ? C extends ThreadCommand
+    ? Omit<C, "commandId" | "threadId">
+    : never
+  : never
+
+export type Services =
+  | Layer.Success<ReturnType<typeof coreLayer>>
+  | Layer.Success<ReturnType<typeof storeLayer>>
+
+export interface App {
+  readonly database: string
+  /** The hand on a provider; after a restart with new providers, on the new one. */
+  readonly control: (id?: string) => Control
+  /** A service of the server that runs now. */
+  readonly use: <A, E, R extends Services | Scope.Scope>(
+    effect: Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E>
+  /** Sends a command with an id of its own, or with this one. */
+  readonly dispatch: (
+    command: Bare,
+    to?: ThreadId,
+    commandId?: string
+  ) => Effect.Effect<Committed, DispatchFailure>
+  /** Sends a message; the first of a thread makes the thread. */
+  readonly say: (
+    turn: string,
+    text: string,
+    more?: Partial<Omit<Extract<ThreadCommand, { type: "thread.turn.start" }>, "threadId">> & {
+      readonly to?: ThreadId
+    }
+  ) => Effect.Effect<Committed, DispatchFailure>
+  readonly view: (of?: ThreadId) => Effect.Effect<View>
+  /** Resolves with the first moment of the tables that fits. */
+  readonly until: (fits: (view: View) => boolean, of?: ThreadId) => Effect.Effect<View>
+  /** As `until`, while time passes, second by second. */
+  readonly passUntil: (fits: (view: View) => boolean, of?: ThreadId) => Effect.Effect<View>
+  /** Everything in the thread's log. */
+  readonly log: (of?: ThreadId) => Effect.Effect<ReadonlyArray<ThreadRecord>>
+  /**
+   * The server is killed: from this moment it commits nothing, and its end tells nobody anything. Then a
+   * new one starts on the same database. The provider dies with the first server, and a new one reads its
+   * record; or it outlives the server and works on.
+   */
+  readonly crash: (provider: "dies" | "lives") => Effect.Effect<void>
+  /** As `crash`, in two steps. */
+  readonly kill: (provider: "dies" | "lives") => Effect.Effect<void>
+  readonly boot: Effect.Effect<void>
+  /** The server is stopped in order and started again. */
+  readonly restart: Effect.Effect<void>
+}
+
+export const scenario = (
+  name: string,
+  body: (app: App) => Effect.Effect<void, unknown, Scope.Scope>,
+  options: Options = {}
+) =>
+  it.effect(name, () =>
+    Effect.gen(function* () {
+      const app = yield* make(options)
+      yield* body(app)
+      yield* heldLaws(app)
+    }).pipe(Effect.scoped)
+  )
+
+interface Running {
+  readonly power: { on: boolean }
+  readonly scope: Scope.Closeable
+  readonly context: Context.Context<Services>
+}
+
+const make = (options: Options): Effect.Effect<App, unknown, Scope.Scope> =>
+  Effect.gen(function* () {
+    const directory = yield* temporaryDirectory
+    const database = join(directory, "turnkeeper.db")
+    const wanted = options.providers ?? [{ id: "scripted" }]
+    const settings: ServerSettings = { ...defaults, gatherMs: 0, ...options.settings }
+    const providers = new Map<string, Scripted>()
+    const newProviders = () => {
+      for (const { id, ...more } of wanted) {
+        const instanceId = ProviderInstanceId.make(id)
+        providers.set(
+          id,
+          makeScripted({ instanceId, tickMs: 0, recordDirectory: join(directory, id), ...more })
+        )
+      }
+    }
+    const errors: Array<unknown> = []
+    let running: Running | null = null
+    let commands = 0
+
+    const control = (id = wanted[0]!.id) => providers.get(id)!.control
+
+    const boot = Effect.gen(function* () {
+      const power = { on: true }
+      const scope = yield* Scope.make()
+      const layer = coreLayer([...providers.values()].map(({ provider }) => provider)).pipe(
+        Layer.provideMerge(mortal(power)),
+        Layer.provideMerge(storeLayer(database)),
+        Layer.provide(Layer.succeed(Settings, settings)),
+        Layer.provide(errorsTo(errors, power))
+      )
+      const context = yield* Layer.buildWithMemoMap(layer, Layer.makeMemoMapUnsafe(), scope)
+      running = { power, scope, context }
+      yield* Effect.provide(beforeListening, context)
+    }).pipe(Effect.orDie)
+
+    const use: App["use"] = (effect) =>
+      Effect.suspend(() => Effect.scoped(Effect.provideContext(effect, running!.context) as never))
+
+    const end = Effect.suspend(() => {
+      const last = running
+      running = null
+      return last === null ? Effect.void : Scope.close(last.scope, Exit.void)
+    })
+
+    const kill: App["kill"] = (provider) =>
+      Effect.gen(function* () {
+        running!.power.on = false
+        for (const { control } of providers.values()) {
+          if (provider === "dies") yield* control.crash(undefined, "The machine took everything down.")
+          else control.outlive(true)
+        }
+        yield* end
+        for (const { control } of providers.values()) control.outlive(false)
+        if (provider === "dies") newProviders()
+      })
+
+    const dispatch: App["dispatch"] = (command, to = thread, commandId) =>
+      Effect.suspend(() => {
+        commands += 1
+        const whole = { ...command, threadId: to, commandId: commandId ?? `command-${commands}` } as Command
+        return use(Effect.flatMap(Engine, (engine) => engine.dispatch(whole, "test")))
+      })
+
+    const say: App["say"] = (turn, text, { to = thread, commandId, ...more } = {}) =>
+      Effect.gen(function* () {
+        const known = (yield* use(Effect.flatMap(ThreadView, ({ snapshot }) => snapshot(to)))) !== null
+        const createThread = {
+          projectId: project,
+          title: "A thread",
+          provider: ProviderInstanceId.make(wanted[0]!.id)
+        }
+        const command = {
+          type: "thread.turn.start",
+          turnId: turn,
+          messageId: `${turn}-message`,
+          text,
+          ...(!known && { createThread }),
+          ...more
+        } as Bare
+        return yield* dispatch(command, to, commandId)
+      }).pipe(Effect.catchTag("StorageUnavailable", (error) => Effect.fail<DispatchFailure>(error)))
+
+    const view: App["view"] = (of = thread) =>
+      use(Effect.flatMap(ThreadView, ({ snapshot }) => snapshot(of, 500))).pipe(
+        Effect.orDie,
+        Effect.flatMap((found) =>
+          found === null ? Effect.die(new Error(`There is no thread ${of}`)) : Effect.succeed(seen(found))
+        )
+      )
+
+    const until: App["until"] = (fits, of = thread) =>
+      use(
+        Effect.gen(function* () {
+          const news = yield* Effect.flatMap(Feed, (feed) => feed.thread(of))
+          const view = yield* ThreadView
+          for (;;) {
+            const now = yield* Effect.orDie(view.snapshot(of, 500))
+            if (now !== null && fits(seen(now))) return seen(now)
+            yield* news.take
+          }
+        })
+      ).pipe(inTime(() => view(of)))
+
+    const passUntil: App["passUntil"] = (fits, of) =>
+      Effect.raceFirst(until(fits, of), Effect.forever(Effect.andThen(TestClock.adjust("1 second"), quietly)))
+
+    const log: App["log"] = (of = thread) =>
+      use(
+        Effect.gen(function* () {
+          const sql = yield* Reader
+          const page = yield* readStream(sql, threadStream(of), 0, { rows: 100_000, bytes: 1e9 })
+          return page.records as ReadonlyArray<ThreadRecord>
+        })
+      ).pipe(Effect.orDie)
+
+    newProviders()
+    yield* boot
+    yield* Effect.addFinalizer(() => end)
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        if (options.mayLogErrors !== true) assert.deepStrictEqual(errors, [], "The server logged errors")
+      })
+    )
+    yield* use(
+      Effect.flatMap(Engine, (engine) =>
+        engine.dispatch(
+          {
+            type: "project.create",
+            commandId: "make-project",
+            projectId: project,
+            title: "P",
+            directory
+          } as never,
+          "test"
+        )
+      )
+    )
+    return {
+      database,
+      control,
+      use,
+      dispatch,
+      say,
+      view,
+      until,
+      passUntil,
+      log,
+      kill,
+      boot,
+      crash: (provider) => Effect.andThen(kill(provider), boot),
+      restart: Effect.andThen(end, boot)
+    }
+  })
+
+// Reading
+
+/** Whoever looks, whenever: L2 and L5 hold. */
+const seen = (snapshot: Snapshot): View => {
+  const { session, turns, entries, requests } = snapshot
+  const running = turns.filter(({ state }) => state === "running").map(({ turnId }) => turnId)
+  assert.deepStrictEqual(running, session.activeTurnId === null ? [] : [session.activeTurnId], "L1, L2")
+  assert.strictEqual(session.status === "running", session.activeTurnId !== null, "L2")
+  const settled = new Set(turns.filter(({ settledAt }) => settledAt !== null).map(({ turnId }) => turnId))
+  const open = [...entries.filter(({ status }) => status === "open"), ...requests]
+  assert.deepStrictEqual(
+    open.filter(({ turnId }) => turnId !== null && settled.has(turnId)),
+    [],
+    "L5"
+  )
+  return viewOf(snapshot)
+}
+
+const viewOf = (snapshot: Snapshot): View => ({
+  ...snapshot,
+  turn: (id) => {
+    const found = snapshot.turns.find((turn) => turn.turnId === id)
+    if (found === undefined) throw new Error(`There is no turn ${id} in ${JSON.stringify(snapshot.turns)}`)
+    return found
+  },
+  messages: snapshot.entries.filter((entry) => entry.type === "message"),
+  items: snapshot.entries.filter((entry) => entry.type === "item")
+})
+
+const isOpenState = (state: string) => ["queued", "sending", "running"].includes(state)
+
+export const isSettled = (turn: string) => (view: View) =>
+  view.turns.some(({ turnId, state }) => turnId === turn && !isOpenState(state))
+
+export const isIn = (turn: string, state: TurnRow["state"]) => (view: View) =>
+  view.turns.some((row) => row.turnId === turn && row.state === state)
+
+/** The texts of the assistant in the turn, in order. */
+export const answers = (view: View, turn: string) =>
+  view.messages
+    .filter((message) => message.turnId === turn && message.role === "assistant")
+    .map(({ status, text }) => ({ status, text }))
+
+export const textsOf = (received: ReadonlyArray<Received>) => received.map(({ text }) => text)
+
+// Ending a server
+
+/** The connection that writes, until the power is off. */
+const mortal = (power: { readonly on: boolean }) =>
+  Layer.effect(
+    Writer,
+    Effect.map(
+      Writer,
+      (sql) =>
+        new Proxy(sql, {
+          apply: (target, self, args) =>
+            power.on ? Reflect.apply(target, self, args) : Effect.die(new Error("The process was killed"))
+        })
+    )
+  )
+
+/** What a dead process would have logged is nobody's. */
+const errorsTo = (errors: Array<unknown>, power: { readonly on: boolean }) =>
+  Layer.mergeAll(
+    Logger.layer([
+      Logger.make(({ logLevel, message, cause }) => {
+        if (power.on && (logLevel === "Error" || logLevel === "Fatal")) errors.push([message, String(cause)])
+      })
+    ]),
+    Layer.succeed(References.MinimumLogLevel, "Error")
+  )
+
+// Waiting
+
+/** A scenario that waits for what never comes says what it saw instead. By the real clock: this is no part of it. */
+const inTime =
+  (view: () => Effect.Effect<View>) =>
+  <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    Effect.raceFirst(
+      effect,
+      Effect.gen(function* () {
+        yield* TestClock.withLive(Effect.sleep("3 seconds"))
+        const { session, turns, requests } = yield* view()
+        throw new Error(`Waited in vain. ${JSON.stringify({ session, turns, requests }, null, 1)}`)
+      })
+    )
+
+/** Lets everybody who can go on do so. */
+export const quietly: Effect.Effect<void> = Effect.repeat(Effect.yieldNow, { times: 20 })
+
+export const now = Clock.currentTimeMillis
+
+const temporaryDirectory = Effect.flatMap(FileSystem.FileSystem, (files) =>
+  files.makeTempDirectoryScoped({ prefix: "turnkeeper-lifecycle-" })
+).pipe(Effect.provide(NodeServices.layer))
+
+/** The tables of a copy of the database, after they were made anew from its log. */
+export const rebuiltCopy = (database: string) =>
+  Effect.gen(function* () {
+    const copy = join(yield* temporaryDirectory, "copy.db")
+    yield* Effect.sync(() => {
+      const source = new DatabaseSync(database, { readOnly: true })
+      source.exec(`VACUUM INTO '${copy}'`)
+      source.close()
+    })
+    const layer = Commit.layer.pipe(Layer.provideMerge(Feed.layer), Layer.provideMerge(storeLayer(copy)))
+    const context = yield* Layer.buildWithMemoMap(layer, Layer.makeMemoMapUnsafe(), yield* Effect.scope)
+    return yield* Effect.provideContext(
+      Effect.flatMap(Commit, ({ rebuild }) => Effect.andThen(rebuild, dump)),
+      context
+    )
+  })

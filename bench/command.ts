@@ -1,0 +1,137 @@
+/**
+ * From a user's command to its durable answer over the socket: a title is changed, one command at a time,
+ * each on the disk (`synchronous = FULL`) before it is answered. Against a WebSocket echo of the same bytes
+ * from a process of its own, in the same run.
+ *
+ * `command.idle`: nothing else goes on. `command.busy`: 50 threads stream, one of them watched by a second
+ * client.
+ */
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { join } from "node:path"
+import { Chat, dispatch, newId } from "../packages/testkit/src/Chat.ts"
+import type { Client } from "../packages/testkit/src/jsonrpc/Client.ts"
+import { startServer } from "../packages/testkit/src/process/Server.ts"
+import { openView } from "../packages/testkit/src/View.ts"
+import { inDirectory } from "./directory.ts"
+import { figure, percentile, repeated } from "./report.ts"
+import type { Figure } from "./report.ts"
+
+const repetitions = 3
+const commands = 500
+const streaming = 50
+/** Each thread speaks 100 words a second. */
+const tickMs = 10
+const targets = { idle: { p50: 3, p99: 10 }, busy: { p50: null, p99: 25 } }
+
+export const command = async (): Promise<ReadonlyArray<Figure>> => {
+  const runs: Array<Run> = []
+  for (let n = 0; n < repetitions; n++) runs.push(await inDirectory(measured))
+  return (["idle", "busy"] as const).flatMap((which) =>
+    ([50, 99] as const).map((percent) => {
+      const at = (times: ReadonlyArray<number>) => percentile(times, percent / 100)
+      const taken = repeated(runs.map((run) => at(run[which].commands)))
+      const echoed = repeated(runs.map((run) => at(run[which].echoes)))
+      const target = percent === 50 ? targets[which].p50 : targets[which].p99
+      return figure({
+        name: `command.${which}.p${percent}`,
+        unit: "ms",
+        ...taken,
+        compared: echoed.value,
+        against: "ms, raw ws echo",
+        ratio: repeated(runs.map((run) => at(run[which].commands) / at(run[which].echoes))).value,
+        ...(target !== null && { target: `≤ ${target}`, met: taken.value <= target })
+      })
+    })
+  )
+}
+
+interface Times {
+  readonly commands: ReadonlyArray<number>
+  readonly echoes: ReadonlyArray<number>
+}
+
+interface Run {
+  readonly idle: Times
+  readonly busy: Times
+}
+
+const measured = async (directory: string): Promise<Run> => {
+  const server = await startServer({
+    directory,
+    providers: [{ id: "scripted", kind: "scripted", tickMs }]
+  })
+  const echo = await startEcho()
+  try {
+    const client = await server.connect()
+    const chat = await Chat.open(client, { provider: "scripted", directory })
+    const quiet = newId("thread")
+    await dispatch(client, {
+      type: "thread.create",
+      threadId: quiet,
+      projectId: chat.projectId,
+      title: "Quiet",
+      provider: "scripted"
+    })
+    const measure = async (): Promise<Times> => ({
+      commands: await times((n) => rename(client, quiet, n)),
+      echoes: await times((n) => echo.exchange(JSON.stringify(renaming(quiet, n))))
+    })
+    // The first ones warm both sides up.
+    await measure()
+    const idle = await measure()
+    const threads = await Promise.all(
+      Array.from({ length: streaming }, () => chat.begin("[[slow:1000000]]"))
+    )
+    const watcher = await server.connect()
+    const view = await openView(watcher, threads[0]!.threadId)
+    await view.until((seen) => seen.entries.some((entry) => entry.text.length > 100))
+    const busy = await measure()
+    if (view.isSettled(threads[0]!.turnId)) throw new Error("The threads did not stream to the end.")
+    return { idle, busy }
+  } finally {
+    await echo.end()
+    await server.dispose()
+  }
+}
+
+const times = async (exchange: (n: number) => Promise<unknown>): Promise<ReadonlyArray<number>> => {
+  const taken: Array<number> = []
+  for (let n = 0; n < commands; n++) {
+    const from = performance.now()
+    await exchange(n)
+    taken.push(performance.now() - from)
+  }
+  return taken
+}
+
+const renaming = (threadId: string, n: number) =>
+  ({ type: "thread.update", threadId, title: `Title ${n} of ${performance.now()}` }) as const
+
+const rename = (client: Client, threadId: string, n: number) => dispatch(client, renaming(threadId, n))
+
+interface Echo {
+  readonly exchange: (text: string) => Promise<void>
+  readonly end: () => Promise<void>
+}
+
+const startEcho = async (): Promise<Echo> => {
+  const child = spawn(process.execPath, [join(import.meta.dirname, "echo.ts")], {
+    stdio: ["pipe", "pipe", "inherit"]
+  })
+  const [port] = (await once(child.stdout, "data")) as [Buffer]
+  const socket = new WebSocket(`ws://127.0.0.1:${Number(port.toString())}`)
+  await new Promise((resolve) => socket.addEventListener("open", resolve, { once: true }))
+  return {
+    exchange: (text) =>
+      new Promise((resolve) => {
+        socket.addEventListener("message", () => resolve(), { once: true })
+        socket.send(text)
+      }),
+    end: async () => {
+      socket.close()
+      child.kill("SIGKILL")
+      await once(child, "exit")
+    }
+  }
+}

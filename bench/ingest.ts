@@ -1,0 +1,108 @@
+/**
+ * Provider events through the real engine into the tables, 50 threads at once, against SQLite alone
+ * writing the same rows.
+ *
+ * `ingest`: each thread's text comes as a gather window cuts it at 200 pieces a second, four pieces per
+ * commit. `ingest.single`: nothing is gathered, each piece is committed by itself: the most that the
+ * engine can be asked. `ingest.flood`: the server's own gathering, from providers faster than any model.
+ */
+import { Effect } from "effect"
+import { join } from "node:path"
+import { inDirectory } from "./directory.ts"
+import { running, threadIds, withRunningTurns } from "./engine.ts"
+import { copyDatabase, replay } from "./raw.ts"
+import type { RawRun } from "./raw.ts"
+import { figure, repeated } from "./report.ts"
+import type { Figure } from "./report.ts"
+import { inPortions, makeSpeaker, turns } from "./speaker.ts"
+
+interface Load {
+  readonly name: string
+  /** Events of one portion. */
+  readonly portion: number
+  readonly gatherMs: number
+  readonly turns: number
+  readonly targets: boolean
+}
+
+const threads = 50
+const repetitions = 3
+const targets = { ratio: 0.25, perSecond: 20_000 }
+
+const loads: ReadonlyArray<Load> = [
+  { name: "ingest", portion: 4, gatherMs: 0, turns: 8, targets: true },
+  { name: "ingest.single", portion: 1, gatherMs: 0, turns: 3, targets: false },
+  { name: "ingest.flood", portion: 64, gatherMs: 20, turns: 16, targets: false }
+]
+
+export const ingest = async (): Promise<ReadonlyArray<Figure>> => {
+  const figures: Array<Figure> = []
+  for (const load of loads) {
+    const runs: Array<Run> = []
+    // The first one warms the compiler and does not count.
+    for (let n = 0; n <= repetitions; n++) runs.push(await inDirectory((directory) => once(directory, load)))
+    figures.push(...figuresOf(load, runs.slice(1)))
+  }
+  return figures
+}
+
+interface Run {
+  readonly events: number
+  readonly seconds: number
+  readonly raw: RawRun
+}
+
+const once = async (directory: string, load: Load): Promise<Run> => {
+  const database = join(directory, "engine.db")
+  const before = join(directory, "raw.db")
+  const portions = inPortions(turns(load.turns), load.portion)
+  const events = portions.flat().length * threads
+  const ids = threadIds(threads)
+  const speaker = makeSpeaker(new Map(ids.map((id) => [id, portions])))
+  const { provider } = speaker
+  const settings = { gatherMs: load.gatherMs }
+  const { seconds, written } = await running({ database, provider, settings }, (recording) =>
+    Effect.gen(function* () {
+      yield* withRunningTurns(ids)
+      copyDatabase(database, before)
+      recording.start()
+      const from = performance.now()
+      yield* speaker.open
+      yield* speaker.said
+      const seconds = (performance.now() - from) / 1_000
+      recording.stop()
+      return { seconds, written: recording.written }
+    })
+  )
+  return { events, seconds, raw: replay(before, written) }
+}
+
+const figuresOf = (load: Load, runs: ReadonlyArray<Run>): ReadonlyArray<Figure> => {
+  const perSecond = repeated(runs.map(({ events, seconds }) => events / seconds))
+  const rows = repeated(runs.map(({ raw, seconds }) => raw.rows / seconds))
+  const rawRows = repeated(runs.map(({ raw }) => raw.rows / raw.seconds))
+  const ratio = repeated(runs.map(({ raw, seconds }) => raw.seconds / seconds))
+  return [
+    figure({
+      name: `${load.name}.events`,
+      unit: "provider events/s",
+      ...perSecond,
+      ...(load.targets && {
+        target: `≥ ${targets.perSecond}`,
+        met: perSecond.value >= targets.perSecond
+      })
+    }),
+    figure({
+      name: `${load.name}.rows`,
+      unit: "rows/s",
+      ...rows,
+      compared: rawRows.value,
+      against: "rows/s, raw node:sqlite",
+      ratio: ratio.value,
+      ...(load.targets && { target: `ratio ≥ ${targets.ratio}`, met: ratio.value >= targets.ratio })
+    }),
+    ...[...(runs.at(-1)?.raw.byStatement ?? [])].map(([what, count]) =>
+      figure({ name: `${load.name} ${what}`, value: count, unit: "rows" })
+    )
+  ]
+}
