@@ -14,10 +14,9 @@ import type { Figure } from "./report.ts"
 
 const targets = { events: 20, ratio: 1.3 }
 
-/** Words as a model writes them, 20 KB of them. */
-const answer = Array.from({ length: 3_300 }, (_, n) => `word${n % 100}`)
-  .join(" ")
-  .slice(0, 20 * 1_024)
+/** Numbered words, between five and seven bytes each. */
+const words = 3_700
+const answerBytes = 20 * 1_024
 
 export const disk = (): Promise<ReadonlyArray<Figure>> =>
   inDirectory(async (directory) => {
@@ -33,13 +32,10 @@ export const disk = (): Promise<ReadonlyArray<Figure>> =>
       const view = await openView(client, first.threadId)
       await whole(view, first.turnId)
       const before = view.version
-      const ask = "Think, look, answer."
-      const { turnId } = await chat.say(
-        first.threadId,
-        `${ask} [[think:Let me see.]] [[shell:ls -l]] [[text:${answer}]]`
-      )
+      const { turnId } = await chat.say(first.threadId, `[[think:Let me see.]] [[shell:ls -l]] [[slow:${words}]]`)
       await whole(view, turnId)
-      if (!view.answer(turnId).includes(answer)) throw new Error("The answer is not whole.")
+      const answered = Buffer.byteLength(view.answer(turnId))
+      if (answered < answerBytes) throw new Error(`The answer is of ${answered} bytes only.`)
       await client.close()
       await server.terminate()
       return figuresOf(read(join(server.dataDirectory, "turnkeeper.db"), first.threadId, before, turnId))

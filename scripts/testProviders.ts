@@ -2,7 +2,8 @@
  * `npm run test:providers`: the tests that need a real provider program. Installs the pinned one where it is
  * missing, and runs them against a fake model on loopback: no key, no account, no network beyond npm.
  *
- * The last line counts. A test that was skipped counts as failed here: these tests exist to be run.
+ * The last line counts. What the program cannot be made to do shows as skipped, with the reason in its name;
+ * a file of which nothing ran has failed.
  */
 import { spawnSync } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
@@ -21,31 +22,45 @@ const suites = [
 interface Counts {
   readonly passed: number
   readonly failed: number
+  readonly skipped: number
 }
 
 /** What vitest's JSON report says, as far as it is read here. */
 interface Report {
-  readonly numTotalTests: number
-  readonly numPassedTests: number
-  readonly testResults: ReadonlyArray<unknown>
+  readonly testResults: ReadonlyArray<{
+    readonly status: string
+    readonly assertionResults: ReadonlyArray<{ readonly status: string }>
+  }>
 }
 
 const run = (suite: (typeof suites)[number], binary: string, directory: string): Counts => {
   const file = join(directory, `${suite.package.replaceAll("/", "-")}.json`)
   const vitest = join(root, "node_modules", "vitest", "vitest.mjs")
   const reporters = ["--reporter=verbose", "--reporter=json", `--outputFile.json=${file}`]
-  const { status } = spawnSync(process.execPath, [vitest, "run", ...suite.files, ...reporters], {
+  spawnSync(process.execPath, [vitest, "run", ...suite.files, ...reporters], {
     cwd: join(root, suite.package),
     env: { ...process.env, TURNKEEPER_CODEX_BIN: binary },
     stdio: "inherit"
   })
-  const report = readReport(file)
-  if (report === null) return { passed: 0, failed: 1 }
-  const failed = report.numTotalTests - report.numPassedTests
-  // A file that breaks before its first test has no tests to count.
-  const broken = failed === 0 && (status !== 0 || report.testResults.length < suite.files.length) ? 1 : 0
-  return { passed: report.numPassedTests, failed: failed + broken }
+  const files = readReport(file)?.testResults ?? []
+  const missing = { passed: 0, failed: Math.max(0, suite.files.length - files.length), skipped: 0 }
+  return files.map(countsOf).reduce(sum, missing)
 }
+
+/** A file that broke before its tests, or of which none ran, counts as one failure. */
+const countsOf = ({ status, assertionResults }: Report["testResults"][number]): Counts => {
+  const count = (wanted: string) => assertionResults.filter((test) => test.status === wanted).length
+  const passed = count("passed")
+  const failed = count("failed")
+  const broken = failed === 0 && (status !== "passed" || passed === 0) ? 1 : 0
+  return { passed, failed: failed + broken, skipped: assertionResults.length - passed - failed }
+}
+
+const sum = (a: Counts, b: Counts): Counts => ({
+  passed: a.passed + b.passed,
+  failed: a.failed + b.failed,
+  skipped: a.skipped + b.skipped
+})
 
 const readReport = (file: string): Report | null => {
   try {
@@ -60,11 +75,9 @@ const main = (): number => {
   console.log(`${codex.package} ${codex.version}: ${binary}`)
   const directory = mkdtempSync(join(tmpdir(), "turnkeeper-providers-"))
   try {
-    const counts = suites.map((suite) => run(suite, binary, directory))
-    const passed = counts.reduce((sum, one) => sum + one.passed, 0)
-    const failed = counts.reduce((sum, one) => sum + one.failed, 0)
-    console.log(`${passed} passed, ${failed} failed`)
-    return failed === 0 && passed > 0 ? 0 : 1
+    const { passed, failed, skipped } = suites.map((suite) => run(suite, binary, directory)).reduce(sum)
+    console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`)
+    return failed === 0 ? 0 : 1
   } finally {
     rmSync(directory, { recursive: true, force: true })
   }

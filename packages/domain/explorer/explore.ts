@@ -6,14 +6,15 @@
  */
 import type { ThreadEvent } from "../src/thread/Event.ts"
 import { atRest } from "../src/thread/draft.ts"
+import type { ThreadState } from "../src/thread/State.ts"
 import { kernel as trueKernel } from "./Kernel.ts"
 import type { Kernel } from "./Kernel.ts"
 import { laws } from "./laws.ts"
 import type { Step } from "./laws.ts"
 import { eventsOf, moves } from "./moves.ts"
 import type { Move } from "./moves.ts"
-import { carriedBy, carrierOf, keyOf, noEnds, start } from "./World.ts"
-import type { Bounds, World } from "./World.ts"
+import { carriedBy, keyOf, noEnds, start } from "./World.ts"
+import type { Bounds, ProviderTruth, Truth, World } from "./World.ts"
 
 export interface Violation {
   readonly law: string
@@ -27,6 +28,8 @@ export interface Exploration {
   readonly transitions: number
   readonly laws: number
   readonly violations: ReadonlyArray<Violation>
+  /** Every world within the bounds was seen. */
+  readonly complete: boolean
 }
 
 export interface Options {
@@ -35,6 +38,7 @@ export interface Options {
   readonly stopAtFirst?: boolean
   /** Gives up beyond this many states; the result says how many were seen. */
   readonly statesMax?: number
+  readonly onStep?: (step: Step) => void
   readonly onProgress?: (states: number, waiting: number) => void
 }
 
@@ -86,6 +90,7 @@ export const explore = (bounds: Bounds, options: Options = {}): Exploration => {
         const size = graph.parents.length
         const to = after === world ? at : visit(graph, after, at, move)
         const step: Step = { before: world, move, events, after, kernel, fresh: to === size }
+        options.onStep?.(step)
         for (const law of laws) {
           const message = law.check(step)
           if (message !== null) report(law.name, message, at, describe(move))
@@ -104,7 +109,7 @@ export const explore = (bounds: Bounds, options: Options = {}): Exploration => {
   const complete = !done() && graph.parents.length <= statesMax
   if (complete)
     for (const at of trapped(graph)) report("L14", "rest cannot be reached from here", at, "(trap)")
-  return { states: graph.parents.length, transitions, laws: laws.length, violations }
+  return { states: graph.parents.length, transitions, laws: laws.length, violations, complete }
 }
 
 const visit = (graph: Graph, world: World, parent: number, move: Move | null): number => {
@@ -132,29 +137,39 @@ export const worldAfter = (
     return world
   }
   const state = events.reduce(kernel.evolve, world.state)
-  const open = new Set<string>(state.turns.map((turn) => turn.id))
   const restarted = events.some((event) => event.type === "session.starting")
-  const provider = Object.entries(told).map(
-    ([id, truth]) => [id, restarted && truth === "running" ? ("interrupted" as const) : truth] as const
-  )
-  const carriers = new Set<string>(
-    state.turns.flatMap((turn) => [
-      carrierOf(turn.id),
-      turn.providerTurnId ?? "",
-      carriedBy(truth[turn.id]) ?? "",
-      turn.send?.intoProviderTurnId ?? ""
-    ])
-  )
   return {
     state,
-    truth: Object.fromEntries(Object.entries(truth).filter(([id]) => open.has(id))),
-    // The end of a turn that nobody waits for any more makes no difference.
-    provider: Object.fromEntries(provider.filter(([id, truth]) => truth === "running" || carriers.has(id))),
+    truth: truthOfOpen(truth, state),
+    provider: endsThatMatter(told, truth, state, restarted),
     unfenced: state.session.open && !restarted ? unfenced : noEnds,
     asked: move.asked ?? world.asked,
     requested: move.requested ?? world.requested,
     ownTurns: move.ownTurns ?? world.ownTurns
   }
+}
+
+const truthOfOpen = (truth: World["truth"], state: ThreadState): World["truth"] => {
+  const kept: { [turnId: string]: Truth } = {}
+  for (const { id } of state.turns) if (truth[id] !== undefined) kept[id] = truth[id]
+  return kept
+}
+
+/** What ran in an earlier generation runs no more, and the end of a turn that nobody waits for is no matter. */
+const endsThatMatter = (
+  provider: World["provider"],
+  truth: World["truth"],
+  { turns }: ThreadState,
+  restarted: boolean
+): World["provider"] => {
+  const kept: { [providerTurnId: string]: ProviderTruth } = {}
+  for (const id in provider) {
+    const now = provider[id]!
+    const is = restarted && now === "running" ? "interrupted" : now
+    if (is === "running" || turns.some((turn) => turn.providerTurnId === id || carriedBy(truth[turn.id]) === id))
+      kept[id] = is
+  }
+  return kept
 }
 
 /** A number below one that counted is fenced for ever; an end that made no event is not, until then. */

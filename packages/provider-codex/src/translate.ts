@@ -155,9 +155,21 @@ const tries = (error: Protocol.TurnError): { attempt: number | null; limit: numb
 
 export const errorText = (error: Protocol.TurnError): string =>
   [error.message, error.additionalDetails]
-    .filter((text) => typeof text === "string" && text !== "")
+    .filter((text): text is string => typeof text === "string" && text !== "")
+    .map(sentenceIn)
     .join("\n")
     .slice(0, messageMax)
+
+/** Codex passes a model service's refusal on as its raw JSON body: a person reads the sentence inside. */
+const sentenceIn = (text: string): string => {
+  if (!text.startsWith("{")) return text
+  try {
+    const body: { readonly error?: { readonly message?: unknown } } = JSON.parse(text)
+    return typeof body.error?.message === "string" ? body.error.message : text
+  } catch {
+    return text
+  }
+}
 
 /** Codex's own copy of the user's message is not an item of the answer; it only proves what arrived. */
 const itemStarted = (turnId: string, item: Protocol.ThreadItem): ReadonlyArray<ProviderEvent> => {

@@ -9,9 +9,9 @@ import type { Scope } from "effect"
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { writeCodexHome } from "../../testkit/src/codexHome.ts"
-import type { RunningFakeModel } from "../../testkit/src/fakeModel/server.ts"
-import { start } from "../../testkit/src/fakeModel/server.ts"
+import { writeCodexHome } from "@turnkeeper/testkit/codexHome"
+import type { RunningFakeModel } from "@turnkeeper/testkit/fakeModel/server"
+import { start } from "@turnkeeper/testkit/fakeModel/server"
 import type * as Codex from "../src/Codex.ts"
 
 export const binary = process.env["TURNKEEPER_CODEX_BIN"]

@@ -224,10 +224,12 @@ describe.skipIf(binary === "")(
           expect(view.answer(turnId)).toBe(`answer ${sent.findIndex((one) => one.turnId === turnId)}`)
         } else {
           // Not completed is allowed only where the message got to Codex or nobody can say, and is told so.
-          expect(turn.state).toBe("interrupted")
+          expect(turn.state, JSON.stringify(turn)).toBe("interrupted")
           expect(["delivered", "unknown"]).toContain(turn.delivered)
           expect(turn.reason).toMatch(/\w/)
         }
+        // The thread is at rest when the other message in it has ended, too.
+        for (const other of sent) if (other.threadId === threadId) await view.settled(other.turnId, deadlineMs)
         expectAtRest(view)
         await view.close()
       }

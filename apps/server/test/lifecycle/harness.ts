@@ -14,9 +14,11 @@ import type { ProjectId, ThreadId } from "@turnkeeper/domain/ids"
 import { ProviderInstanceId } from "@turnkeeper/domain/ids"
 import type { ThreadCommand } from "@turnkeeper/domain/thread/Command"
 import type { Control, Received } from "@turnkeeper/provider-kit/testing/control"
+import { readReceived } from "@turnkeeper/provider-kit/testing/record"
 import type { Scripted, ScriptedOptions } from "@turnkeeper/provider-kit/testing/ScriptedProvider"
 import { makeScripted } from "@turnkeeper/provider-kit/testing/ScriptedProvider"
-import { Clock, Context, Effect, Exit, FileSystem, Layer, Logger, References, Scope } from "effect"
+import type { Duration } from "effect"
+import { Context, Effect, Exit, FileSystem, Layer, Logger, References, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { DatabaseSync } from "node:sqlite"
 import { join } from "node:path"
@@ -101,6 +103,10 @@ export interface App {
   /** As `crash`, in two steps. */
   readonly kill: (provider: "dies" | "lives") => Effect.Effect<void>
   readonly boot: Effect.Effect<void>
+  /** Time passes, in one step. */
+  readonly sleepThrough: (time: Duration.Input) => Effect.Effect<void>
+  /** Every prompt that a provider ever took, by its record: from before a crash, too. */
+  readonly recorded: (id: string) => Effect.Effect<ReadonlyArray<string>>
   /** The server is stopped in order and started again. */
   readonly restart: Effect.Effect<void>
 }
@@ -274,6 +280,8 @@ const make = (options: Options): Effect.Effect<App, unknown, Scope.Scope> =>
       log,
       kill,
       boot,
+      sleepThrough: (time) => TestClock.adjust(time),
+      recorded: (id) => Effect.sync(() => readReceived(join(directory, id)).map(({ text }) => text)),
       crash: (provider) => Effect.andThen(kill(provider), boot),
       restart: Effect.andThen(end, boot)
     }
@@ -368,8 +376,6 @@ const inTime =
 
 /** Lets everybody who can go on do so. */
 export const quietly: Effect.Effect<void> = Effect.repeat(Effect.yieldNow, { times: 20 })
-
-export const now = Clock.currentTimeMillis
 
 const temporaryDirectory = Effect.flatMap(FileSystem.FileSystem, (files) =>
   files.makeTempDirectoryScoped({ prefix: "turnkeeper-lifecycle-" })

@@ -1,6 +1,5 @@
 /** The first block of what goes wrong in the field: each row by its name, read as a client reads it. */
 import { assert, describe } from "@effect/vitest"
-import type { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
 import { ProviderTurnId } from "@turnkeeper/domain/ids"
 import { hang, refuse } from "@turnkeeper/provider-kit/testing/control"
 import { Deferred, Effect, Fiber } from "effect"
@@ -8,53 +7,7 @@ import { Feed } from "../../src/engine/Feed.ts"
 import { ThreadView } from "../../src/projection/ThreadView.ts"
 import type { App } from "./harness.ts"
 import { answers, isIn, isSettled, scenario, textsOf, thread } from "./harness.ts"
-
-/** Says an event of the turn that runs. */
-const tell = (app: App, event: (providerTurnId: ProviderTurnId) => ProviderEvent) =>
-  Effect.suspend(() => app.control().emit(thread, event(app.control().activeTurn(thread)!)))
-
-/** A turn that runs and does nothing by itself. */
-const manual = (app: App, turn: string) =>
-  Effect.andThen(app.say(turn, `[[manual]] ${turn}`), app.until(isIn(turn, "running")))
-
-const begunItem =
-  (providerItemId: string, kind: "assistant_message" | "command" = "assistant_message") =>
-  (providerTurnId: ProviderTurnId): ProviderEvent => ({
-    type: "item.started",
-    providerTurnId,
-    providerItemId,
-    kind,
-    title: kind === "command" ? "make" : "",
-    detail: {}
-  })
-
-const words =
-  (providerItemId: string, text: string) =>
-  (providerTurnId: ProviderTurnId): ProviderEvent => ({
-    type: "text.delta",
-    providerTurnId,
-    providerItemId,
-    text
-  })
-
-const end =
-  (outcome: "completed" | "failed" | "interrupted", message: string | null = null) =>
-  (providerTurnId: ProviderTurnId): ProviderEvent => ({
-    type: "turn.completed",
-    providerTurnId,
-    outcome,
-    message
-  })
-
-const lost =
-  (attempt: number) =>
-  (providerTurnId: ProviderTurnId): ProviderEvent => ({
-    type: "error.transient",
-    providerTurnId,
-    message: `Reconnecting... ${attempt}/5`,
-    attempt,
-    limit: 5
-  })
+import { asks, begunItem, end, lost, manual, tell, words } from "./speech.ts"
 
 describe("A1: a transient error is no end", () => {
   scenario("A1, L6: Reconnecting 1/5 shows as recovering and is gone with the next ordinary word", (app) =>
@@ -531,13 +484,7 @@ describe("A10: nothing keeps thinking after a restart", () => {
       yield* tell(app, words("m1", "I am about to"))
       yield* tell(app, begunItem("c1", "command"))
       yield* tell(app, words("c1", "compiling…"))
-      yield* tell(app, (providerTurnId) => ({
-        type: "request.opened",
-        providerTurnId,
-        requestKey: "r1",
-        kind: "command_approval",
-        ask: { title: "make", detail: {}, decisions: ["accept", "decline"], questions: [] }
-      }))
+      yield* tell(app, asks("r1"))
       return yield* app.until(({ requests }) => requests.length === 1)
     })
 

@@ -52,8 +52,8 @@ export type StopStep = typeof StopStep.Type
 export const Resume = Schema.Struct({ provider: ProviderInstanceId, cursor: Schema.String })
 export type Resume = typeof Resume.Type
 
-/** How a session came to its end. */
-export const SessionEnd = Schema.Literals(["asked", "clean", "crash", "lost", "start_failed"])
+/** How a session came to its end. `gone`: the provider does not know it; `lost`: our own process ended around it. */
+export const SessionEnd = Schema.Literals(["asked", "clean", "crash", "gone", "lost", "start_failed"])
 export type SessionEnd = typeof SessionEnd.Type
 
 export const Answer = Schema.Struct({

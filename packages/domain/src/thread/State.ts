@@ -76,8 +76,10 @@ export interface OpenTurn {
   readonly interactionMode: InteractionMode
   readonly interrupts: TurnId | null
   readonly queuedAt: Millis
-  /** Sends and starts begun for this turn. */
+  /** Sends and starts begun for this turn since the last restart of the server. */
   readonly tries: number
+  /** Restarts of the server that cut such a try short: not the provider's fault, and bounded all the same. */
+  readonly restarts: number
   /** Present from the send's marker on. `doubt`: the outcome is not known. */
   readonly send: {
     readonly generation: Generation

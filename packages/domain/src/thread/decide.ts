@@ -99,8 +99,10 @@ const remove = (state: ThreadState): Decision => {
   const change = draft(state)
   cancelQueued(change, "Not sent: the thread was deleted", () => true)
   withdrawSending(change)
-  if (state.session.open && state.session.stopAsked === null) {
-    add(change, { type: "session.stop_asked", by: "deleted", step: "stop" })
+  const { open, stopAsked } = state.session
+  // The user's own stop may fail and leave the session as it is (L9); nobody could stop this one later.
+  if (open && (stopAsked === null || stopAsked.by === "user")) {
+    add(change, { type: "session.stop_asked", by: "deleted", step: stopAsked?.step ?? "stop" })
   }
   add(change, { type: "thread.deleted" })
   return accepted(change)

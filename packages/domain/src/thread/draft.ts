@@ -230,12 +230,16 @@ export const requeue = (change: Draft, turn: OpenTurn, reason: string): void => 
       delivery: "not_delivered"
     })
   }
-  if (turn.tries >= limits.tries) {
-    return settle(change, turn.id, {
-      state: "error",
-      reason: `Not sent: ${limits.tries} tries ended the same way. ${reason}`,
-      delivery: "not_delivered"
-    })
-  }
+  if (isExhausted(turn))
+    return settle(change, turn.id, { ...exhausted, reason: `${exhausted.reason} ${reason}` })
   add(change, { type: "turn.requeued", turnId: turn.id, reason })
 }
+
+/** No turn goes round for ever, whoever is to blame. */
+export const isExhausted = (turn: OpenTurn) => turn.tries >= limits.tries || turn.restarts >= limits.restarts
+
+export const exhausted = {
+  state: "error",
+  reason: "Not sent: too many tries ended before it got to the provider.",
+  delivery: "not_delivered"
+} as const

@@ -175,6 +175,7 @@ const queued = (event: EventOf<"turn.queued">): OpenTurn => ({
   interrupts: event.interrupts,
   queuedAt: event.at,
   tries: 0,
+  restarts: 0,
   send: null,
   interrupt: null,
   quiet: null,
@@ -251,6 +252,7 @@ const adopted = (state: ThreadState, event: EventOf<"turn.adopted">): ThreadStat
     interrupts: null,
     queuedAt: 0,
     tries: 0,
+    restarts: 0,
     send: null,
     interrupt: null,
     quiet: null,
@@ -353,7 +355,7 @@ const resumeAfterStart = (session: Session, cursor: string | null): Session["res
 }
 
 const stopped = (state: ThreadState, event: EventOf<"session.stopped">): ThreadState =>
-  withSession(state, {
+  withSession(event.end === "lost" ? { ...state, turns: state.turns.map(cutShort) } : state, {
     status: event.end === "crash" ? "error" : "stopped",
     open: false,
     activeTurnId: null,
@@ -363,6 +365,9 @@ const stopped = (state: ThreadState, event: EventOf<"session.stopped">): ThreadS
     heard: state.session.heard.filter((turn) => turn.ended !== null),
     ...(event.message !== null && { lastError: clip(event.message) })
   })
+
+const cutShort = (turn: OpenTurn): OpenTurn =>
+  turn.tries === 0 ? turn : { ...turn, tries: 0, restarts: turn.restarts + 1 }
 
 // Items and requests
 

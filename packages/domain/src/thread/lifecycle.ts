@@ -50,6 +50,8 @@ export const limits = {
   queuedTurns: 100,
   /** Sends and session starts begun for one turn before it settles as an error: no turn crash-loops. */
   tries: 6,
+  /** Restarts of the server that cut a try of one turn short, before it settles as an error. */
+  restarts: 50,
   /** Provider turns we heard of but did not adopt, kept in mind. */
   heardTurns: 8,
   /** UTF-16 units. */

@@ -151,7 +151,7 @@ const sendRejected = (fault: Fault, turn: OpenTurn, change: Draft): void => {
   if (turn.send?.into !== null) return requeue(change, turn, fault.message)
   if (fault.reason === "SessionGone" && isOpen(turn.send.generation, change)) {
     // The provider does not know the session: nothing was delivered, and a new generation can send it.
-    closeSession(change, { end: "lost", message: fault.message })
+    closeSession(change, { end: "gone", message: fault.message })
     return requeue(change, turn, fault.message)
   }
   settle(change, turn.id, { state: "error", reason: fault.message, delivery: "not_delivered" })
@@ -242,7 +242,7 @@ const withInterrupt = (
 
 const interruptFailed = (fault: Fault, turn: OpenTurn, change: Draft): void => {
   if (fault.reason === "SessionGone") {
-    return closeSession(change, { end: "lost", message: fault.message, turnReason: "Interrupted by you" })
+    return closeSession(change, { end: "gone", message: fault.message, turnReason: "Interrupted by you" })
   }
   if (fault.reason === "TurnMismatch") {
     // The provider says it does not run: its end is on the way, and the deadline waits for it.

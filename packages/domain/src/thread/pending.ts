@@ -116,9 +116,10 @@ const steerInto = (state: ThreadState, into: OpenTurn): ReadonlyArray<Owed> => {
   ]
 }
 
-/** A turn that waits for the user may be quiet for days. */
+/** A turn that waits for the user may be quiet for days; in a deleted thread no user will ever answer. */
 const owedByQuiet = (state: ThreadState, turn: OpenTurn, deadline: Owed): ReadonlyArray<Owed> => {
-  if (state.requests.some((request) => request.turnId === turn.id && request.answer === null)) return []
+  const asks = state.requests.some((request) => request.turnId === turn.id && request.answer === null)
+  if (asks && state.info?.deleted !== true) return []
   if (turn.quiet !== "asking") return [deadline]
   const { generation } = state.session
   return [{ type: "turn.probe", turnId: turn.id, generation, providerTurnId: turn.providerTurnId }]

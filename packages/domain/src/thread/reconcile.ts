@@ -14,13 +14,14 @@ import {
   closeSession,
   conclude,
   draft,
+  exhausted,
+  isExhausted,
   outcomeOf,
   sendingTurn,
   settle
 } from "./draft.ts"
 import type { Draft } from "./draft.ts"
 import type { ThreadEvent } from "./Event.ts"
-import { limits } from "./lifecycle.ts"
 import type { Live } from "./Owed.ts"
 import type { OpenTurn, ThreadState } from "./State.ts"
 
@@ -107,12 +108,7 @@ const expireQueued = (change: Draft, { now, intentLimitMs }: Occasion): void => 
   const tooOld = (turn: OpenTurn) => intentLimitMs !== null && now - turn.queuedAt > intentLimitMs
   cancelQueued(change, "Expired while the server was down", tooOld)
   for (const turn of change.state.turns) {
-    if (turn.state !== "queued" || turn.tries < limits.tries) continue
-    settle(change, turn.id, {
-      state: "error",
-      reason: `Not sent: ${limits.tries} tries did not get it to the provider`,
-      delivery: "not_delivered"
-    })
+    if (turn.state === "queued" && isExhausted(turn)) settle(change, turn.id, exhausted)
   }
 }
 

@@ -38,14 +38,22 @@ export const check = async (
   const violations = users.flatMap((user) => user.complaints)
   const byState: Record<string, number> = {}
   let unknown = 0
-  const shell = await shellRows(client)
+  const sayOf = (threadId: string) => (what: string) => void violations.push(`${threadId}: ${what}`)
+  // 1. Everything comes to rest: what was received is final only then.
+  const atRest: Array<readonly [old: View, view: View]> = []
   for (const old of users.flatMap((user) => user.views)) {
-    const { threadId } = old
-    const say = (what: string) => violations.push(`${threadId}: ${what}`)
-    const view = await openView(client, threadId, { tail: 500 })
+    const view = await openView(client, old.threadId, { tail: 500 })
     const stop = answerAll(client, view)
-    await view.until(isAtRest, settleMs).catch(() => say(`not at rest after ${settleMs} ms: ${openIn(view)}`))
+    const late = () => sayOf(old.threadId)(`not at rest after ${settleMs} ms: ${openIn(view)}`)
+    await view.until(isAtRest, settleMs).catch(late)
     stop()
+    atRest.push([old, view])
+  }
+  // 2. Each thread is judged.
+  const shell = await shellRows(client)
+  for (const [old, view] of atRest) {
+    const { threadId } = old
+    const say = sayOf(threadId)
     for (const one of promised) if (one.threadId === threadId) checkTurn(one, view, received(one.turnId), say)
     for (const turn of view.turns.values()) {
       byState[turn.state] = (byState[turn.state] ?? 0) + 1
