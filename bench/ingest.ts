@@ -49,6 +49,8 @@ export const ingest = async (): Promise<ReadonlyArray<Figure>> => {
 interface Run {
   readonly events: number
   readonly seconds: number
+  /** Microseconds of processor, which other work on the machine changes less than the time. */
+  readonly cpu: number
   readonly raw: RawRun
 }
 
@@ -61,20 +63,22 @@ const once = async (directory: string, load: Load): Promise<Run> => {
   const speaker = makeSpeaker(new Map(ids.map((id) => [id, portions])))
   const { provider } = speaker
   const settings = { gatherMs: load.gatherMs }
-  const { seconds, written } = await running({ database, provider, settings }, (recording) =>
+  const { seconds, cpu, written } = await running({ database, provider, settings }, (recording) =>
     Effect.gen(function* () {
       yield* withRunningTurns(ids)
       copyDatabase(database, before)
       recording.start()
       const from = performance.now()
+      const used = process.cpuUsage()
       yield* speaker.open
       yield* speaker.said
       const seconds = (performance.now() - from) / 1_000
+      const { user, system } = process.cpuUsage(used)
       recording.stop()
-      return { seconds, written: recording.written }
+      return { seconds, cpu: user + system, written: recording.written }
     })
   )
-  return { events, seconds, raw: replay(before, written) }
+  return { events, seconds, cpu, raw: replay(before, written) }
 }
 
 const figuresOf = (load: Load, runs: ReadonlyArray<Run>): ReadonlyArray<Figure> => {
@@ -100,6 +104,11 @@ const figuresOf = (load: Load, runs: ReadonlyArray<Run>): ReadonlyArray<Figure> 
       against: "rows/s, raw node:sqlite",
       ratio: ratio.value,
       ...(load.targets && { target: `ratio ≥ ${targets.ratio}`, met: ratio.value >= targets.ratio })
+    }),
+    figure({
+      name: `${load.name}.cpu`,
+      unit: "µs of processor per provider event",
+      ...repeated(runs.map(({ cpu, events }) => cpu / events))
     }),
     ...[...(runs.at(-1)?.raw.byStatement ?? [])].map(([what, count]) =>
       figure({ name: `${load.name} ${what}`, value: count, unit: "rows" })

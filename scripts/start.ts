@@ -108,4 +108,6 @@ process.on("SIGINT", onSignal)
 process.on("SIGTERM", onSignal)
 
 const exit = await Effect.runPromise(Fiber.await(running))
-process.exit(codeOf(exit, dataDirectory))
+const code = codeOf(exit, dataDirectory)
+if (code === codes.stopped) say("Stopped.")
+process.exit(code)

@@ -9,8 +9,8 @@
  * committed one, and a letter that was not committed is still owed by whoever wrote it. When the storage is in trouble a command is
  * refused with a type, and what the provider said waits: nothing is dropped.
  */
-import { Overloaded, StorageUnavailable } from "@turnkeeper/contracts/Errors"
-import type { CommandIdReused } from "@turnkeeper/contracts/Errors"
+import { Overloaded } from "@turnkeeper/contracts/Errors"
+import type { CommandIdReused, StorageUnavailable } from "@turnkeeper/contracts/Errors"
 import type { ThreadId } from "@turnkeeper/domain/ids"
 import type { Facts, ThreadCommand, ThreadRejection } from "@turnkeeper/domain/thread/Command"
 import { decide } from "@turnkeeper/domain/thread/decide"
@@ -23,7 +23,7 @@ import { begin } from "@turnkeeper/domain/thread/pending"
 import { reconcile } from "@turnkeeper/domain/thread/reconcile"
 import type { Occasion } from "@turnkeeper/domain/thread/reconcile"
 import type { ThreadState } from "@turnkeeper/domain/thread/State"
-import { Clock, Deferred, Effect, Exit, Latch, Result } from "effect"
+import { Cause as CauseOf, Clock, Deferred, Effect, Exit, Latch, Result } from "effect"
 import type { Cause, Committed, Receipt } from "./Change.ts"
 import type { Commit } from "./Commit.ts"
 
@@ -73,8 +73,18 @@ interface Letter {
   /** Null: what it says has no meaning any more. */
   readonly rule: (standing: Standing) => Effect.Effect<Verdict | null, CommandFailure>
   readonly done: Deferred.Deferred<Committed | null, CommandFailure>
-  /** A command is refused when the storage fails; everything else waits for it. */
+  /**
+   * A command is refused when the storage fails. Everything else waits for it, at most a second between
+   * two tries: an outcome or a provider's word that is lost here would leave a turn hanging. What the
+   * tables refuse for good is left out, so that one poisoned event harms only itself.
+   */
   readonly patient: boolean
+  readonly lane: Array<Letter>
+}
+
+/** The storage refused a letter that must not be lost. */
+interface Stalled {
+  readonly delayMs: number
 }
 
 interface Verdict {
@@ -94,25 +104,41 @@ export const make = (
   const waiting = Latch.makeUnsafe()
   let commands = 0
   let working = false
+  let stalled: Stalled | null = null
+  let lastDelayMs = 0
 
-  const post = (lane: Array<Letter>, letter: Omit<Letter, "done">) =>
+  const post = (lane: Array<Letter>, letter: Omit<Letter, "done" | "lane">) =>
     Effect.suspend(() => {
       const done = Deferred.makeUnsafe<Committed | null, CommandFailure>()
-      lane.push({ ...letter, done })
+      lane.push({ ...letter, done, lane })
       waiting.openUnsafe()
       return Deferred.await(done)
     })
 
-  const next = Effect.suspend(() =>
-    control.length + provider.length > 0 ? Effect.void : waiting.await
-  ).pipe(
-    Effect.map(() => {
-      const letter = control.shift() ?? provider.shift()!
-      if (control.length + provider.length === 0) waiting.closeUnsafe()
-      working = true
-      return letter
-    })
-  )
+  /** While the storage is in trouble only letters that may be refused are taken; the others keep their places. */
+  const take = (): Letter | undefined => {
+    if (stalled === null) return control.shift() ?? provider.shift()
+    const at = control.findIndex((letter) => !letter.patient)
+    return at === -1 ? undefined : control.splice(at, 1)[0]
+  }
+
+  const next: Effect.Effect<Letter> = Effect.suspend(() => {
+    const letter = take()
+    working = letter !== undefined
+    if (letter !== undefined) return Effect.succeed(letter)
+    waiting.closeUnsafe()
+    return Effect.andThen(stalled === null ? waiting.await : patience(stalled), next)
+  })
+
+  /** Until a letter comes or it is time to try again. */
+  const patience = (trouble: Stalled) =>
+    Effect.raceFirst(
+      waiting.await,
+      Effect.andThen(
+        Effect.sleep(trouble.delayMs),
+        Effect.sync(() => (stalled = null))
+      )
+    )
 
   const settle = (letter: Letter, exit: Exit.Exit<Committed | null, CommandFailure>) =>
     Effect.sync(() => {
@@ -153,8 +179,19 @@ export const make = (
 
   const worker = Effect.gen(function* () {
     const letter = yield* next
-    const exit = yield* Effect.exit(letter.patient ? insist(carryOut(letter)) : carryOut(letter))
-    yield* settle(letter, exit)
+    const exit = yield* Effect.exit(carryOut(letter))
+    const trouble = letter.patient ? storageTrouble(exit) : null
+    if (trouble === null) {
+      if (Exit.isSuccess(exit)) lastDelayMs = 0
+      return yield* settle(letter, exit)
+    }
+    if (!trouble.retryable) {
+      yield* Effect.logError(`The tables refused what happened to thread ${threadId}; it was left out`)
+      return yield* settle(letter, Exit.succeed(null))
+    }
+    letter.lane.unshift(letter)
+    lastDelayMs = Math.min(Math.max(20, lastDelayMs * 2), 1_000)
+    stalled = { delayMs: lastDelayMs }
   }).pipe(Effect.forever)
 
   const mailbox: Mailbox = {
@@ -252,22 +289,11 @@ const chunks = <A>(all: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A>> =>
         all.slice(n * batchMax, (n + 1) * batchMax)
       )
 
-// Waiting for the storage
-
-/**
- * Tries until the storage takes it again, at most a second apart: an outcome or a provider's word that is
- * lost here would leave a turn hanging. What the tables refuse for good is given up, so that one poisoned
- * event harms only itself.
- */
-const insist = (
-  attempt: Effect.Effect<Committed | null, CommandFailure>,
-  delay = 20
-): Effect.Effect<Committed | null, CommandFailure> =>
-  Effect.catchTag(attempt, "StorageUnavailable", (error) =>
-    error.retryable
-      ? Effect.andThen(Effect.sleep(delay), insist(attempt, Math.min(delay * 2, 1_000)))
-      : Effect.as(Effect.logError("The tables refused what happened to a thread; it was left out"), null)
-  )
+const storageTrouble = (exit: Exit.Exit<unknown, CommandFailure>): StorageUnavailable | null => {
+  if (Exit.isSuccess(exit)) return null
+  const failure = CauseOf.findError(exit.cause)
+  return Result.isSuccess(failure) && failure.success._tag === "StorageUnavailable" ? failure.success : null
+}
 
 /** The rules refuse commands only. */
 const ordinary = <A>(effect: Effect.Effect<A, CommandFailure>): Effect.Effect<A> => Effect.orDie(effect)

@@ -14,6 +14,8 @@ import type { Mailbox } from "../engine/Mailbox.ts"
 export interface Gathering {
   /** How long streamed text is gathered before it is committed. Milliseconds; 0: not at all. */
   readonly gatherMs: number
+  /** Runs whenever the provider has said something. */
+  readonly heard: Effect.Effect<void>
 }
 
 const chunkMax = 256
@@ -26,7 +28,7 @@ export const ingest = (
   session: ProviderSession,
   generation: Generation,
   mailbox: Mailbox,
-  { gatherMs }: Gathering
+  { gatherMs, heard }: Gathering
 ): Effect.Effect<void> => {
   const cause = { type: "provider", generation } as const
   // 0 in a new generation. One that is taken up again goes on behind what it had said before.
@@ -40,7 +42,7 @@ export const ingest = (
         exited ||= event.type === "session.exited"
         return { type: "provider", generation, seq, event }
       })
-      return mailbox.hear(happenings, cause)
+      return Effect.andThen(heard, mailbox.hear(happenings, cause))
     })
 
   const gathered =

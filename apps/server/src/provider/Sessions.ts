@@ -31,6 +31,8 @@ export class Sessions extends Context.Service<
     readonly close: (threadId: ThreadId, generation: Generation) => Effect.Effect<void>
     /** Resolves when no session of the thread is open or being closed, other than `except`. */
     readonly gone: (threadId: ThreadId, except: Generation) => Effect.Effect<void>
+    /** When the generation last said anything, on the monotonic clock. Nanoseconds; null: never, or not here. */
+    readonly heardAt: (threadId: ThreadId, generation: Generation) => bigint | null
     readonly live: () => ReadonlyArray<LiveHere>
   }
 >()("server/provider/Sessions") {
@@ -57,6 +59,7 @@ export class Sessions extends Context.Service<
           scope: yield* Scope.fork(scope),
           closed: yield* Deferred.make<void>(),
           session: null,
+          heardAt: null,
           closing: false
         }
         held.set(keyOf(threadId, generation), entry)
@@ -75,7 +78,8 @@ export class Sessions extends Context.Service<
           const entry = held.get(keyOf(threadId, generation))
           if (entry?.session == null) return
           const mailbox = yield* mailboxes.of(threadId).pipe(Effect.orDie)
-          yield* ingest(entry.session, generation, mailbox, { gatherMs }).pipe(
+          const heard = Effect.map(Clock.currentTimeNanos, (now) => void (entry.heardAt = now))
+          yield* ingest(entry.session, generation, mailbox, { gatherMs, heard }).pipe(
             Effect.ensuring(Effect.forkIn(closeHeld(held, entry), scope)),
             Effect.forkIn(entry.scope)
           )
@@ -95,6 +99,7 @@ export class Sessions extends Context.Service<
         listen,
         close,
         gone,
+        heardAt: (threadId, generation) => held.get(keyOf(threadId, generation))?.heardAt ?? null,
         get: (threadId, generation) => held.get(keyOf(threadId, generation))?.session ?? undefined,
         live: () =>
           [...held.values()].flatMap(({ threadId, generation, provider, session }) =>
@@ -112,6 +117,7 @@ interface Held {
   readonly scope: Scope.Closeable
   readonly closed: Deferred.Deferred<void>
   session: ProviderSession | null
+  heardAt: bigint | null
   closing: boolean
 }
 
