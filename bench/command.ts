@@ -28,7 +28,7 @@ const targets = { idle: { p50: 3, p99: 10 }, busy: { p50: null, p99: 25 } }
 export const command = async (): Promise<ReadonlyArray<Figure>> => {
   const runs: Array<Run> = []
   for (let n = 0; n < repetitions; n++) runs.push(await inDirectory(measured))
-  return (["idle", "busy"] as const).flatMap((which) =>
+  const figures = (["idle", "busy"] as const).flatMap((which) =>
     ([50, 99] as const).flatMap((percent) => {
       const of = (name: keyof Times) =>
         repeated(runs.map((run) => percentile(run[which][name], percent / 100)))
@@ -45,10 +45,16 @@ export const command = async (): Promise<ReadonlyArray<Figure>> => {
           ratio: taken.value / echo,
           ...(target !== null && { target: `≤ ${target}`, met: taken.value <= target })
         }),
-        figure({ name: `command.${which}.write.p${percent}`, unit: "ms, one page to the disk", ...of("writes") })
+        figure({
+          name: `command.${which}.write.p${percent}`,
+          unit: "ms, one page to the disk",
+          ...of("writes")
+        })
       ]
     })
   )
+  const words = repeated(runs.map((run) => run.words))
+  return [...figures, figure({ name: "command.busy.words", unit: "words/s streamed meanwhile", ...words })]
 }
 
 interface Times {
@@ -60,6 +66,8 @@ interface Times {
 interface Run {
   readonly idle: Times
   readonly busy: Times
+  /** Words a second that all threads together streamed meanwhile. */
+  readonly words: number
 }
 
 const measured = async (directory: string): Promise<Run> => {
@@ -89,15 +97,16 @@ const measured = async (directory: string): Promise<Run> => {
     // The first ones warm both sides up.
     await measure()
     const idle = await measure()
-    const threads = await Promise.all(
-      Array.from({ length: streaming }, () => chat.begin("[[slow:1000000]]"))
-    )
+    const threads = await Promise.all(Array.from({ length: streaming }, () => chat.begin("[[slow:1000000]]")))
     const watcher = await server.connect()
     const view = await openView(watcher, threads[0]!.threadId)
     await view.until((seen) => seen.entries.some((entry) => entry.text.length > 100))
+    const said = () => view.entries.reduce((sum, entry) => sum + entry.text.split(" ").length, 0)
+    const [wordsBefore, from] = [said(), performance.now()]
     const busy = await measure()
+    const words = ((said() - wordsBefore) * streaming * 1_000) / (performance.now() - from)
     if (view.isSettled(threads[0]!.turnId)) throw new Error("The threads did not stream to the end.")
-    return { idle, busy }
+    return { idle, busy, words }
   } finally {
     await page.close()
     await echo.end()

@@ -32,7 +32,10 @@ export const disk = (): Promise<ReadonlyArray<Figure>> =>
       const view = await openView(client, first.threadId)
       await whole(view, first.turnId)
       const before = view.version
-      const { turnId } = await chat.say(first.threadId, `[[think:Let me see.]] [[shell:ls -l]] [[slow:${words}]]`)
+      const { turnId } = await chat.say(
+        first.threadId,
+        `[[think:Let me see.]] [[shell:ls -l]] [[slow:${words}]]`
+      )
       await whole(view, turnId)
       const answered = Buffer.byteLength(view.answer(turnId))
       if (answered < answerBytes) throw new Error(`The answer is of ${answered} bytes only.`)

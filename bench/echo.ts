@@ -7,14 +7,21 @@ interface Socket {
   send: (data: string) => void
 }
 interface Listening {
-  on: ((event: "listening", listen: () => void) => void) & ((event: "connection", listen: (socket: Socket) => void) => void)
+  on: ((event: "listening", listen: () => void) => void) &
+    ((event: "connection", listen: (socket: Socket) => void) => void)
   address: () => { readonly port: number }
 }
 interface Ws {
-  WebSocketServer: new (options: { readonly port: number; readonly host: string; readonly perMessageDeflate: boolean }) => Listening
+  WebSocketServer: new (options: {
+    readonly port: number
+    readonly host: string
+    readonly perMessageDeflate: boolean
+  }) => Listening
 }
 
-const { WebSocketServer } = createRequire(join(import.meta.dirname, "../packages/testkit/package.json"))("ws") as Ws
+const { WebSocketServer } = createRequire(join(import.meta.dirname, "../packages/testkit/package.json"))(
+  "ws"
+) as Ws
 const server = new WebSocketServer({ host: "127.0.0.1", port: 0, perMessageDeflate: false })
 server.on("connection", (socket) => socket.on("message", (data) => socket.send(data.toString("utf8"))))
 server.on("listening", () => console.log(server.address().port))

@@ -1,5 +1,6 @@
 /** The real engine over a real database, with a provider of the benchmark's and a turn running in each thread. */
 import { CommandId, MessageId, ProjectId, ThreadId, TurnId } from "@turnkeeper/domain/ids"
+import type { ThreadState } from "@turnkeeper/domain/thread/State"
 import type { Provider } from "@turnkeeper/provider-kit/Provider"
 import { Engine } from "@turnkeeper/server/engine/Engine"
 import { Mailboxes } from "@turnkeeper/server/engine/Mailboxes"
@@ -37,7 +38,6 @@ export const threadIds = (count: number): ReadonlyArray<ThreadId> =>
 /** Makes the threads, each with a turn that its provider has taken. */
 export const withRunningTurns = Effect.fnUntraced(function* (threads: ReadonlyArray<ThreadId>) {
   const { dispatch } = yield* Engine
-  const mailboxes = yield* Mailboxes
   const projectId = ProjectId.make("project")
   yield* dispatch(
     {
@@ -66,9 +66,17 @@ export const withRunningTurns = Effect.fnUntraced(function* (threads: ReadonlyAr
       ),
     { discard: true, concurrency: "unbounded" }
   )
-  const isRunning = Effect.map(
-    Effect.forEach(threads, (threadId) => mailboxes.of(threadId)),
-    (boxes) => boxes.every((box) => box.current().state.session.status === "running")
-  )
-  yield* Effect.repeat(Effect.andThen(Effect.sleep(5), isRunning), { until: (yes) => yes })
+  yield* untilAll(threads, ({ session }) => session.status === "running", 5)
+})
+
+/** Resolves when every thread's committed state fits. */
+export const untilAll = Effect.fnUntraced(function* (
+  threads: ReadonlyArray<ThreadId>,
+  fits: (state: ThreadState) => boolean,
+  everyMs: number
+) {
+  const mailboxes = yield* Mailboxes
+  const boxes = yield* Effect.forEach(threads, (threadId) => mailboxes.of(threadId))
+  const all = Effect.sync(() => boxes.every((box) => fits(box.current().state)))
+  while (!(yield* all)) yield* Effect.sleep(everyMs)
 })

@@ -64,7 +64,10 @@ const once = (directory: string): Promise<Run> => {
         times.push({ short: first ?? (yield* timed(a!, n)), long: second })
       }
       const settled = times.slice(measurements / 3)
-      return { short: median(settled.map((time) => time.short)), long: median(settled.map((time) => time.long)) }
+      return {
+        short: median(settled.map((time) => time.short)),
+        long: median(settled.map((time) => time.long))
+      }
     })
   )
 }
@@ -92,7 +95,13 @@ const fill = (voice: Voice, items: number) =>
   Effect.forEach(
     inPortions(
       Array.from({ length: items }, (_, n) =>
-        item(userTurn, `filled-${n}`, n % 2 === 0 ? "command" : "assistant_message", 1, "Some text. ".repeat(20))
+        item(
+          userTurn,
+          `filled-${n}`,
+          n % 2 === 0 ? "command" : "assistant_message",
+          1,
+          "Some text. ".repeat(20)
+        )
       ).flat(),
       300
     ),

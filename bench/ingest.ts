@@ -6,10 +6,13 @@
  * commit. `ingest.single`: nothing is gathered, each piece is committed by itself: the most that the
  * engine can be asked. `ingest.flood`: the server's own gathering, from providers faster than any model.
  */
+import type { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
 import { Effect } from "effect"
+import { deepStrictEqual } from "node:assert"
 import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
 import { inDirectory } from "./directory.ts"
-import { running, threadIds, withRunningTurns } from "./engine.ts"
+import { running, threadIds, untilAll, withRunningTurns } from "./engine.ts"
 import { copyDatabase, replay } from "./raw.ts"
 import type { RawRun } from "./raw.ts"
 import { figure, repeated } from "./report.ts"
@@ -26,7 +29,7 @@ interface Load {
 }
 
 const threads = 50
-const repetitions = 3
+const repetitions = 5
 const targets = { ratio: 0.25, perSecond: 20_000 }
 
 const loads: ReadonlyArray<Load> = [
@@ -72,13 +75,39 @@ const once = async (directory: string, load: Load): Promise<Run> => {
       const used = process.cpuUsage()
       yield* speaker.open
       yield* speaker.said
+      // What a gather window still held is committed a moment later.
+      yield* untilAll(
+        ids,
+        ({ session, turns }) => turns.length === 0 && session.adopted === load.turns - 1,
+        1
+      )
       const seconds = (performance.now() - from) / 1_000
       const { user, system } = process.cpuUsage(used)
       recording.stop()
       return { seconds, cpu: user + system, written: recording.written }
     })
   )
+  isWhole(database, portions.flat(), load.turns)
   return { events, seconds, cpu, raw: replay(before, written) }
+}
+
+/** A figure counts only if all that was said is in the tables. */
+const isWhole = (filename: string, events: ReadonlyArray<ProviderEvent>, turnsEach: number) => {
+  const database = new DatabaseSync(filename, { readOnly: true })
+  try {
+    const found = database
+      .prepare(
+        `SELECT (SELECT count(*) FROM turns WHERE state = 'completed') AS turns,
+          (SELECT sum(length(text)) FROM messages WHERE role <> 'user')
+            + (SELECT sum(length(text)) FROM items) AS text,
+          (SELECT count(*) FROM message_chunks) AS left`
+      )
+      .get()
+    const said = events.reduce((sum, event) => sum + (event.type === "text.delta" ? event.text.length : 0), 0)
+    deepStrictEqual({ ...found }, { turns: turnsEach * threads, text: said * threads, left: 0 })
+  } finally {
+    database.close()
+  }
 }
 
 const figuresOf = (load: Load, runs: ReadonlyArray<Run>): ReadonlyArray<Figure> => {
@@ -108,10 +137,15 @@ const figuresOf = (load: Load, runs: ReadonlyArray<Run>): ReadonlyArray<Figure> 
     figure({
       name: `${load.name}.cpu`,
       unit: "µs of processor per provider event",
-      ...repeated(runs.map(({ cpu, events }) => cpu / events))
+      ...repeated(runs.map(({ cpu, events }) => cpu / events)),
+      compared: repeated(runs.map(({ raw, events }) => raw.cpu / events)).value,
+      against: "µs, raw node:sqlite",
+      ratio: repeated(runs.map(({ raw, cpu }) => raw.cpu / cpu)).value
     }),
-    ...[...(runs.at(-1)?.raw.byStatement ?? [])].map(([what, count]) =>
-      figure({ name: `${load.name} ${what}`, value: count, unit: "rows" })
-    )
+    figure({
+      name: `${load.name}.written`,
+      value: [...(runs.at(-1)?.raw.byStatement ?? [])].map(([what, count]) => `${count} ${what}`).join(", "),
+      unit: ""
+    })
   ]
 }

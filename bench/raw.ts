@@ -71,8 +71,10 @@ export const copyDatabase = (from: string, to: string) => {
 
 export interface RawRun {
   readonly seconds: number
+  /** Microseconds of processor. */
+  readonly cpu: number
   readonly rows: number
-  /** Rows by the statement's first words, e.g. `INSERT INTO events`. */
+  /** Rows by statement and table, e.g. `insert events`. */
   readonly byStatement: ReadonlyMap<string, number>
 }
 
@@ -84,16 +86,23 @@ export const replay = (filename: string, written: ReadonlyArray<Written>): RawRu
   try {
     database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384")
     const rows = written.flatMap((one) => rowsOf(database, one))
-    const authored = rows.filter(({ what }) => what.endsWith(" events") || what.endsWith(" message_chunks"))
+    const authored = rows.filter(({ what }) => what === "insert events" || what === "insert message_chunks")
     const perTransaction = Math.round((eventsPerTransaction * rows.length) / Math.max(1, authored.length))
     const from = performance.now()
+    const used = process.cpuUsage()
     for (let at = 0; at < rows.length; at += perTransaction) {
       database.exec("BEGIN IMMEDIATE")
       for (const { statement, cells } of rows.slice(at, at + perTransaction)) statement.run(...cells)
       database.exec("COMMIT")
     }
     const seconds = (performance.now() - from) / 1_000
-    return { seconds, rows: rows.length, byStatement: counted(rows.map(({ what }) => what)) }
+    const { user, system } = process.cpuUsage(used)
+    return {
+      seconds,
+      cpu: user + system,
+      rows: rows.length,
+      byStatement: counted(rows.map(({ what }) => what))
+    }
   } finally {
     database.close()
   }
@@ -132,12 +141,17 @@ const single = (database: DatabaseSync, text: string): Single => {
   const before = known.get(one)
   if (before !== undefined) return before
   const made: Single = {
-    what: /^\s*(?:INSERT INTO|UPDATE|DELETE FROM) \w+/.exec(one)?.[0].trim() ?? one.slice(0, 40),
+    what: nameOf(one),
     statement: database.prepare(one),
     width: one.split("?").length - 1
   }
   known.set(one, made)
   return made
+}
+
+const nameOf = (text: string): string => {
+  const [, verb, name] = /^\s*(INSERT|UPDATE|DELETE)(?: INTO| FROM)? (\w+)/.exec(text) ?? []
+  return `${verb?.toLowerCase()} ${name}`
 }
 
 const counted = (names: ReadonlyArray<string>): ReadonlyMap<string, number> => {

@@ -21,7 +21,7 @@ export interface Speaker {
   readonly provider: Provider
   /** Lets all sessions speak. */
   readonly open: Effect.Effect<void>
-  /** Resolves when all that every session had to say is committed. */
+  /** Resolves when all that every session had to say was taken; without gathering that means committed. */
   readonly said: Effect.Effect<void>
 }
 
@@ -82,7 +82,13 @@ export const turnOf = (providerTurnId: ProviderTurnId): ReadonlyArray<ProviderEv
   { type: "turn.started", providerTurnId, turnId: null },
   ...item(providerTurnId, "thought", "reasoning", 40, " weigh"),
   ...[1, 2, 3].flatMap((n) =>
-    item(providerTurnId, `command-${n}`, "command", 6, `${"a line of output that a tool has written ".repeat(2)}\n`)
+    item(
+      providerTurnId,
+      `command-${n}`,
+      "command",
+      6,
+      `${"a line of output that a tool has written ".repeat(2)}\n`
+    )
   ),
   ...item(providerTurnId, "answer", "assistant_message", 200, " words"),
   {
@@ -115,7 +121,9 @@ export const item = (
 
 /** The turn the user asked for, then turns that the provider begins by itself. */
 export const turns = (count: number): ReadonlyArray<ProviderEvent> =>
-  Array.from({ length: count }, (_, n) => turnOf(n === 0 ? userTurn : ProviderTurnId.make(`turn-${n + 1}`))).flat()
+  Array.from({ length: count }, (_, n) =>
+    turnOf(n === 0 ? userTurn : ProviderTurnId.make(`turn-${n + 1}`))
+  ).flat()
 
 export const inPortions = (events: ReadonlyArray<ProviderEvent>, size: number): Portions =>
   Array.from({ length: Math.ceil(events.length / size) }, (_, n) => events.slice(n * size, (n + 1) * size))

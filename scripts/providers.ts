@@ -43,7 +43,14 @@ export const codex: ProviderProgram = {
   }
 }
 
-const programs: ReadonlyArray<ProviderProgram> = [codex]
+export const opencode: ProviderProgram = {
+  name: "opencode",
+  package: "opencode-ai",
+  version: "1.18.33",
+  binary: (directory) => join(directory, "node_modules", "opencode-ai", "bin", "opencode.exe")
+}
+
+const programs: ReadonlyArray<ProviderProgram> = [codex, opencode]
 
 const root = join(import.meta.dirname, "..", ".providers")
 

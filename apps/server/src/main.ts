@@ -17,10 +17,11 @@ import { Stop } from "./cli/Stop.ts"
 import { version } from "./rpc/ServerInfo.ts"
 
 const asked = Deferred.makeUnsafe<void>()
-let signals = 0
+let askedAt: number | null = null
 const onSignal = () => {
-  signals += 1
-  if (signals > 1) process.exit(codes.stopped)
+  // Run by npm, one Ctrl-C arrives twice: from the terminal and passed on.
+  if (askedAt !== null && performance.now() - askedAt > 500) process.exit(codes.stopped)
+  askedAt ??= performance.now()
   Deferred.doneUnsafe(asked, Exit.void)
 }
 process.on("SIGINT", onSignal)

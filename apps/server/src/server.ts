@@ -55,10 +55,11 @@ export const serve = (
   onReady: (info: { readonly url: string; readonly port: number }) => Effect.Effect<void>
 ) =>
   Effect.gen(function* () {
-    // 1. The directory is ours alone.
+    // 1. The directory is ours alone, and the address can be.
     const directory = yield* Layer.build(DataDirectory.layer(options.dataDirectory))
     const { database, announce } = Context.get(directory, DataDirectory)
     const token = yield* Layer.build(Token.layer(options.dataDirectory))
+    yield* Listen.addressIsFree(options)
     // 2. The adapters; what an earlier, killed server left running is ended here.
     const configured =
       options.providerConfig === null ? Configured.found : yield* Configured.read(options.providerConfig)

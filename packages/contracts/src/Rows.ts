@@ -51,6 +51,8 @@ export const ProjectRow = Schema.Struct({
 export type ProjectRow = typeof ProjectRow.Type
 
 /** One line of the sidebar: all that it shows, without opening the thread. */
+const quiet = Schema.NullOr(tolerant(Schema.Literals(["asking", "alive", "unknown"])))
+
 export const ThreadRow = Schema.Struct({
   threadId: ThreadId,
   projectId: ProjectId,
@@ -69,6 +71,10 @@ export const ThreadRow = Schema.Struct({
   /** Who asked for the session's end that is not yet proven. */
   stopping: Schema.NullOr(tolerant(StopCause)),
   latestTurn: Schema.NullOr(Schema.Struct({ turnId: TurnId, state: turnState, delivered })),
+  /** The turn that runs: since when, whether its end was asked for, and whether it has gone quiet. */
+  activeTurn: Schema.NullOr(
+    Schema.Struct({ turnId: TurnId, startedAt: time, interruptAskedAt: time, quiet })
+  ),
   openRequests: Schema.Int,
   queuedTurns: Schema.Int,
   lastActivityAt: Millis,
@@ -105,7 +111,7 @@ export const TurnRow = Schema.Struct({
   /** The turn this one's message went into, when steered. */
   into: Schema.NullOr(TurnId),
   interruptAskedAt: time,
-  quiet: Schema.NullOr(tolerant(Schema.Literals(["asking", "alive", "unknown"]))),
+  quiet,
   retryOf: Schema.NullOr(TurnId),
   provider: ProviderInstanceId,
   model: text,

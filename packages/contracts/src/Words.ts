@@ -5,19 +5,25 @@
  */
 import type { ThreadRow, TurnRow } from "./Rows.ts"
 
-/** One word or two for the sidebar. The first that is true wins: what waits for the user comes first. */
-export const threadWords = (row: ThreadRow): string => {
-  const { latestTurn, recovering } = row
+/** A few words for the sidebar. The first that is true wins: what waits for the user comes first. */
+export const threadWords = (row: ThreadRow, now?: number): string => {
+  const { activeTurn, latestTurn, recovering } = row
+  const since =
+    activeTurn?.startedAt == null || now === undefined
+      ? ""
+      : ` · ${durationWords(now - activeTurn.startedAt)}`
   if (row.openRequests > 0) return "Waiting for you"
-  if (row.stopping !== null) return "Stopping…"
+  if (row.stopping !== null || activeTurn?.interruptAskedAt != null) return "Stopping…"
   if (recovering !== null) return `Reconnecting${progressOf(recovering)}`
-  if (row.sessionStatus === "running") return "Working"
+  if (activeTurn?.quiet != null) return `Quiet${since}`
+  if (row.sessionStatus === "running") return `Working${since}`
   if (row.sessionStatus === "starting") return "Starting"
   if (latestTurn !== null && latestTurn.state === "sending") return "Sending"
   if (row.queuedTurns > 0) return "Queued"
   if (latestTurn?.state === "running") return "Working"
   if (latestTurn?.delivered === "unknown") return "Maybe not sent"
-  if (latestTurn?.state === "error") return "Failed"
+  // The newest turn may only have been cancelled behind the one that failed.
+  if (latestTurn?.state === "error" || row.sessionStatus === "error") return "Failed"
   if (latestTurn?.state === "interrupted") return "Interrupted"
   return "Ready"
 }

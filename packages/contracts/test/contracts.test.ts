@@ -168,6 +168,14 @@ const latest = (
   latestTurn: { turnId: "t1" as never, state, delivered }
 })
 
+const active = (more: Partial<NonNullable<ThreadRow["activeTurn"]>>) => ({
+  turnId: "t1" as never,
+  startedAt: 0,
+  interruptAskedAt: null,
+  quiet: null,
+  ...more
+})
+
 describe("words", () => {
   const row: ThreadRow = {
     threadId: "t" as never,
@@ -185,6 +193,7 @@ describe("words", () => {
     recovering: null,
     stopping: null,
     latestTurn: null,
+    activeTurn: null,
     openRequests: 0,
     queuedTurns: 0,
     lastActivityAt: 0,
@@ -199,6 +208,10 @@ describe("words", () => {
     ["Maybe not sent", latest("interrupted", "unknown")],
     ["Queued", { queuedTurns: 1 }],
     ["Working", { sessionStatus: "running" as const }],
+    ["Working · 2 m", { sessionStatus: "running" as const, activeTurn: active({}) }],
+    ["Quiet · 2 m", { sessionStatus: "running" as const, activeTurn: active({ quiet: "alive" }) }],
+    ["Stopping…", { sessionStatus: "running" as const, activeTurn: active({ interruptAskedAt: 1 }) }],
+    ["Failed", { sessionStatus: "error" as const }],
     [
       "Reconnecting 2/5",
       { sessionStatus: "running" as const, recovering: { message: "", attempt: 2, limit: 5 } }
@@ -206,7 +219,7 @@ describe("words", () => {
     ["Stopping…", { sessionStatus: "running" as const, stopping: "user" as const }],
     ["Waiting for you", { sessionStatus: "running" as const, openRequests: 1 }]
   ] as const)("a thread is %s", (words, more) => {
-    expect(threadWords({ ...row, ...more })).toBe(words)
+    expect(threadWords({ ...row, ...more }, 120_000)).toBe(words)
   })
 
   it("of an end name the reason, and never claim a delivery that is not proven", () => {

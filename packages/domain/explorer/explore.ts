@@ -133,7 +133,12 @@ export const worldAfter = (
 ): World => {
   const { truth = world.truth, provider: told = world.provider } = move
   const unfenced = unfencedAfter(world, move, events)
-  if (events.length === 0 && truth === world.truth && told === world.provider && unfenced === world.unfenced) {
+  if (
+    events.length === 0 &&
+    truth === world.truth &&
+    told === world.provider &&
+    unfenced === world.unfenced
+  ) {
     return world
   }
   const state = events.reduce(kernel.evolve, world.state)
@@ -166,7 +171,10 @@ const endsThatMatter = (
   for (const id in provider) {
     const now = provider[id]!
     const is = restarted && now === "running" ? "interrupted" : now
-    if (is === "running" || turns.some((turn) => turn.providerTurnId === id || carriedBy(truth[turn.id]) === id))
+    if (
+      is === "running" ||
+      turns.some((turn) => turn.providerTurnId === id || carriedBy(truth[turn.id]) === id)
+    )
       kept[id] = is
   }
   return kept
@@ -182,7 +190,9 @@ const unfencedAfter = (
   if (events.length > 0) return noEnds
   const { event, seq } = cause.happening
   if (event.type !== "turn.completed" || event.providerTurnId === null) return world.unfenced
-  return world.unfenced.some((said) => said.seq === seq) ? world.unfenced : [...world.unfenced, { seq, event }]
+  return world.unfenced.some((said) => said.seq === seq)
+    ? world.unfenced
+    : [...world.unfenced, { seq, event }]
 }
 
 const isCut = (world: World, kernel: Kernel, bounds: Bounds): boolean =>

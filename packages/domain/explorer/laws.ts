@@ -398,7 +398,8 @@ const L12: Law = {
       if (event.delivery === "not_delivered" && (truth === "flying" || hasArrived(truth)))
         return `${event.turnId} was delivered`
       const user = event.turnId.startsWith("t")
-      if (event.delivery === "delivered" && user && !hasArrived(truth)) return `${event.turnId} was not delivered`
+      if (event.delivery === "delivered" && user && !hasArrived(truth))
+        return `${event.turnId} was not delivered`
     }
     return null
   }

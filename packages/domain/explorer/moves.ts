@@ -9,10 +9,20 @@ import type { Numbered, ProviderEvent, TurnOutcome } from "../src/runtime/Provid
 import type { Facts, ThreadCommand } from "../src/thread/Command.ts"
 import { activeTurn, sendingTurn } from "../src/thread/draft.ts"
 import type { ThreadEvent } from "../src/thread/Event.ts"
+import { keyOf as owedKey } from "../src/thread/Owed.ts"
 import type { Evidence, Happening, Live, Outcome, Owed } from "../src/thread/Owed.ts"
 import type { OpenTurn, ThreadState } from "../src/thread/State.ts"
 import type { Kernel } from "./Kernel.ts"
-import { carriedBy, carrierOf, commandId, messageIdOf, otherProvider, ownTurn, threadId, turnIdOf } from "./World.ts"
+import {
+  carriedBy,
+  carrierOf,
+  commandId,
+  messageIdOf,
+  otherProvider,
+  ownTurn,
+  threadId,
+  turnIdOf
+} from "./World.ts"
 import type { Bounds, ProviderTruth, World } from "./World.ts"
 
 export type Cause =
@@ -41,6 +51,7 @@ const mismatch = { reason: "TurnMismatch", message: "another turn" } as const
 export const moves = (world: World, kernel: Kernel, bounds: Bounds): ReadonlyArray<Move> => [
   ...commandMoves(world, bounds),
   ...kernel.pending(world.state).flatMap((owed) => effectMoves(owed, world, bounds)),
+  ...underWay(world, kernel).flatMap((owed) => effectMoves(owed, world, bounds).map(unfair)),
   ...lateSends(world),
   ...providerMoves(world, bounds),
   ...restartMoves(world)
@@ -160,7 +171,11 @@ const effectMoves = (owed: Owed, world: World, bounds: Bounds): ReadonlyArray<Mo
       if (world.state.session.stopAsked === null) return [beginning(owed, world)]
       return [
         happened({ type: "stop.ok", generation: owed.generation }, ended(world)),
-        happened({ type: "stop.failed", generation: owed.generation, step: owed.step, fault })
+        happened({ type: "stop.failed", generation: owed.generation, step: owed.step, fault }),
+        happened(
+          { type: "stop.failed", generation: owed.generation, step: owed.step, fault: gone },
+          ended(world)
+        )
       ]
     case "turn.send":
     case "turn.steer":
@@ -171,7 +186,8 @@ const effectMoves = (owed: Owed, world: World, bounds: Bounds): ReadonlyArray<Mo
       return [
         happened({ type: "interrupt.accepted", ...at }),
         happened({ type: "interrupt.failed", ...at, fault }),
-        happened({ type: "interrupt.failed", ...at, fault: mismatch })
+        happened({ type: "interrupt.failed", ...at, fault: mismatch }),
+        happened({ type: "interrupt.failed", ...at, fault: gone }, ended(world))
       ]
     }
     case "turn.probe":
@@ -193,6 +209,30 @@ const effectMoves = (owed: Owed, world: World, bounds: Bounds): ReadonlyArray<Mo
       ]
   }
 }
+
+/**
+ * What was begun before a stop or an interrupt came between: it is not owed any more, so nobody may count
+ * on it, and it may still turn out.
+ */
+const underWay = ({ state }: World, kernel: Kernel): ReadonlyArray<Owed> => {
+  const { session } = state
+  if (session.stopAsked === null && activeTurn(state)?.interrupt == null) return []
+  const unstopped = { ...state, session: { ...session, stopAsked: null } }
+  const active = (turn: OpenTurn): OpenTurn =>
+    turn.id === session.activeTurnId ? { ...turn, interrupt: null, finalError: null } : turn
+  const undisturbed = { ...unstopped, turns: state.turns.map(active) }
+  const known = new Set(kernel.pending(state).map(owedKey))
+  return [unstopped, undisturbed].flatMap((before) =>
+    kernel.pending(before).filter((owed) => {
+      const begun = "begun" in owed ? owed.begun : owed.type !== "session.stop" && owed.type !== "deadline"
+      if (!begun || known.has(owedKey(owed))) return false
+      known.add(owedKey(owed))
+      return true
+    })
+  )
+}
+
+const unfair = (move: Move): Move => (move.fair ? { ...move, fair: false } : move)
 
 const beginning = (owed: Owed, world: World): Move => ({
   cause: { type: "begin", owed },
@@ -269,7 +309,7 @@ const lateSends = (world: World): ReadonlyArray<Move> => {
   if (carrier !== null) return [...out, told(accepted(carrier))]
   const never = { truth: { ...world.truth, [turnId]: "out" as const } }
   out.push(told({ type: "send.rejected", turnId, generation, fault }, never))
-  out.push(told({ type: "send.rejected", turnId, generation, fault: gone }, never))
+  out.push(told({ type: "send.rejected", turnId, generation, fault: gone }, { ...ended(world), ...never }))
   for (const providerTurnId of mayCarry(turn, world)) {
     const arrived = arrives(world, turnId, providerTurnId)
     out.push(told(accepted(providerTurnId), arrived))
@@ -285,9 +325,7 @@ const mayCarry = (turn: OpenTurn, world: World): ReadonlyArray<ProviderTurnId> =
 }
 
 const runningAt = (world: World): ReadonlyArray<ProviderTurnId> =>
-  Object.entries(world.provider).flatMap(([id, truth]) =>
-    truth === "running" ? [id as ProviderTurnId] : []
-  )
+  Object.entries(world.provider).flatMap(([id, truth]) => (truth === "running" ? [id as ProviderTurnId] : []))
 
 const arrives = (world: World, turnId: TurnId, providerTurnId: ProviderTurnId): Partial<Move> => ({
   truth: { ...world.truth, [turnId]: `in ${providerTurnId}` },
@@ -317,7 +355,8 @@ const providerMoves = (world: World, bounds: Bounds): ReadonlyArray<Move> => {
   const seq = (world.unfenced.at(-1)?.seq ?? session.seen) + 1
   const says: Says = (event, fair, more) => numbered({ seq, event }, fair, more)
   // A process may end at any time, and nobody may count on it.
-  for (const clean of [true, false]) says({ type: "session.exited", clean, message: null }, false, ended(world))
+  for (const clean of [true, false])
+    says({ type: "session.exited", clean, message: null }, false, ended(world))
   if (world.ownTurns < bounds.own) {
     const own = ownTurn(world.ownTurns + 1)
     says({ type: "turn.started", providerTurnId: own, turnId: null }, false, {

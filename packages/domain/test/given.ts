@@ -70,14 +70,20 @@ export class Story {
   }
 
   command(body: Body<ThreadCommand>, known: Partial<Facts> = {}): this {
-    const decision = decide({ ...body, commandId, threadId } as ThreadCommand, this.state, { ...facts, ...known })
+    const decision = decide({ ...body, commandId, threadId } as ThreadCommand, this.state, {
+      ...facts,
+      ...known
+    })
     if (Result.isFailure(decision)) throw new Error(`refused: ${decision.failure._tag}`)
     return this.apply(decision.success)
   }
 
   /** The refusal of a command, or null where it is accepted. Changes nothing. */
   refusal(body: Body<ThreadCommand>, known: Partial<Facts> = {}): ThreadRejection["_tag"] | null {
-    const decision = decide({ ...body, commandId, threadId } as ThreadCommand, this.state, { ...facts, ...known })
+    const decision = decide({ ...body, commandId, threadId } as ThreadCommand, this.state, {
+      ...facts,
+      ...known
+    })
     return Result.isFailure(decision) ? decision.failure._tag : null
   }
 
@@ -115,7 +121,11 @@ export class Story {
   }
 
   started(id: string, of: string | null = null): this {
-    return this.says({ type: "turn.started", providerTurnId: native(id), turnId: of === null ? null : turn(of) })
+    return this.says({
+      type: "turn.started",
+      providerTurnId: native(id),
+      turnId: of === null ? null : turn(of)
+    })
   }
 
   ended(id: string | null, outcome: TurnOutcome = "completed", message: string | null = null): this {

@@ -12,14 +12,12 @@
 import * as NodeStream from "@effect/platform-node/NodeStream"
 import { spawn as spawnProcess } from "node:child_process"
 import type { ChildProcessWithoutNullStreams } from "node:child_process"
-import { accessSync, constants } from "node:fs"
-import { delimiter, isAbsolute, join } from "node:path"
 import { Deferred, Effect, Option, Schema, Stream } from "effect"
 import type { Duration, Scope } from "effect"
 import type { Gone, Transport } from "./Connection.ts"
 import { TransportBroke } from "./Connection.ts"
-import type { ProcessLedger } from "./ProcessLedger.ts"
-import { descendantsOf, ensureGone, signalGroup } from "./processes.ts"
+import type { ProcessLedger } from "@turnkeeper/provider-kit/ProcessLedger"
+import { descendantsOf, ensureGone, findProgram, signalGroup } from "@turnkeeper/provider-kit/processes"
 
 export interface ChildOptions {
   readonly binary: string
@@ -148,18 +146,4 @@ const plain = (text: string) => text.replaceAll(/\u001b\[[0-9;]*m/g, "")
 export const findBinary = (
   named: string | undefined,
   env: Readonly<Record<string, string | undefined>>
-): string | null => {
-  const wanted = named ?? (env["TURNKEEPER_CODEX_BIN"] || "codex")
-  if (isAbsolute(wanted) || wanted.includes("/")) return isExecutable(wanted) ? wanted : null
-  const folders = (env["PATH"] ?? "").split(delimiter).filter((folder) => folder !== "")
-  return folders.map((folder) => join(folder, wanted)).find(isExecutable) ?? null
-}
-
-const isExecutable = (path: string): boolean => {
-  try {
-    accessSync(path, constants.X_OK)
-    return true
-  } catch {
-    return false
-  }
-}
+): string | null => findProgram(named ?? (env["TURNKEEPER_CODEX_BIN"] || "codex"), env)

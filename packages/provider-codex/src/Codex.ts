@@ -18,9 +18,11 @@ import type {
   Provider,
   ProviderSession
 } from "@turnkeeper/provider-kit/Provider"
+import * as ProcessLedger from "@turnkeeper/provider-kit/ProcessLedger"
 import type { Operation } from "@turnkeeper/provider-kit/ProviderError"
 import { ProviderError } from "@turnkeeper/provider-kit/ProviderError"
-import { Context, Deferred, Effect, Exit, Fiber, Layer, Schema, Scope, Semaphore } from "effect"
+import * as SharedProcess from "@turnkeeper/provider-kit/SharedProcess"
+import { Context, Deferred, Effect, Exit, Layer, Schema, Scope } from "effect"
 import type { Duration } from "effect"
 import packageJson from "../package.json" with { type: "json" }
 import type * as Protocol from "./_generated/protocol.ts"
@@ -30,7 +32,6 @@ import * as Connection from "./Connection.ts"
 import { failWith, wrapWith } from "./faults.ts"
 import * as HealthCheck from "./health.ts"
 import * as History from "./history.ts"
-import * as ProcessLedger from "./ProcessLedger.ts"
 import { understand } from "./requests.ts"
 import * as Session from "./Session.ts"
 import { policyOf } from "./settings.ts"
@@ -124,9 +125,10 @@ export const make = Effect.fn("Codex.make")(function* (
     ...options.env
   }
   const ledger = ProcessLedger.make({ directory: options.ledgerDirectory, owner: options.instanceId })
-  const processes = yield* makeProcesses({
+  const processes = yield* SharedProcess.make({
     idle: timeouts.idle,
-    start: start(options, env, ledger, timeouts)
+    start: start(options, env, ledger, timeouts),
+    isOver: ({ connection }) => connection.isClosed()
   })
   const { survived } = yield* ledger.reap
 
@@ -490,80 +492,6 @@ const noRecord = Effect.fnUntraced(function* (
 })
 
 // The process
-
-interface Processes {
-  /** A process that is ready, for as long as the scope is open. */
-  readonly get: Effect.Effect<Running, Child.SpawnFailed, Scope.Scope>
-  readonly current: () => Running | null
-}
-
-/**
- * At most one process at a time. The scope in which this is made ends it.
- *
- *     none ──get──▶ running ──died──▶ none
- *                     │  ▲
- *      nobody on it   ▼  │ get
- *                    idle ──time──▶ closed ──▶ none
- */
-const makeProcesses = Effect.fnUntraced(function* (options: {
-  readonly idle: Duration.Input
-  readonly start: Effect.Effect<Running, Child.SpawnFailed, Scope.Scope>
-}): Effect.fn.Return<Processes, never, Scope.Scope> {
-  const owner = yield* Effect.scope
-  const lock = Semaphore.makeUnsafe(1)
-  let slot: { readonly running: Running; readonly scope: Scope.Closeable; users: number } | null = null
-  let ending: Fiber.Fiber<void> | null = null
-
-  const current = () => (slot === null || slot.running.connection.isClosed() ? null : slot.running)
-
-  const closeSlot = Effect.suspend(() => {
-    const closing = slot
-    slot = null
-    return closing === null ? Effect.void : Scope.close(closing.scope, Exit.void)
-  })
-
-  const startSlot = Effect.gen(function* () {
-    yield* closeSlot
-    const scope = yield* Scope.fork(owner)
-    const running = yield* options.start.pipe(
-      Scope.provide(scope),
-      Effect.onError(() => Scope.close(scope, Exit.void))
-    )
-    slot = { running, scope, users: 0 }
-    return slot
-  })
-
-  const endWhenIdle = lock.withPermit(
-    Effect.suspend(() => (slot !== null && slot.users === 0 ? closeSlot : Effect.void))
-  )
-
-  const release = (used: { users: number }) =>
-    Effect.suspend(() => {
-      used.users--
-      if (used !== slot || used.users > 0) return Effect.void
-      return Effect.sleep(options.idle).pipe(
-        Effect.andThen(endWhenIdle),
-        Effect.forkIn(owner),
-        Effect.map((fiber) => void (ending = fiber))
-      )
-    })
-
-  const get = Effect.acquireRelease(
-    lock.withPermit(
-      Effect.gen(function* () {
-        if (ending !== null) yield* Fiber.interrupt(ending)
-        ending = null
-        const ready = slot !== null && current() !== null ? slot : yield* startSlot
-        ready.users++
-        return ready
-      })
-    ),
-    release,
-    { interruptible: true }
-  ).pipe(Effect.map(({ running }) => running))
-
-  return { get, current }
-})
 
 /** Longer than its input's closing, its termination and its killing may take together. */
 const endOfProcess = "15 seconds"

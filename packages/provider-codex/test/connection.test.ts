@@ -8,8 +8,8 @@ import { join } from "node:path"
 import * as Child from "../src/Child.ts"
 import type { Handlers, Notification } from "../src/Connection.ts"
 import * as Connection from "../src/Connection.ts"
-import { ensureGone, isAlive, startTimeOf } from "../src/processes.ts"
-import * as ProcessLedger from "../src/ProcessLedger.ts"
+import { ensureGone, isAlive, startTimeOf } from "@turnkeeper/provider-kit/processes"
+import * as ProcessLedger from "@turnkeeper/provider-kit/ProcessLedger"
 import { wire } from "./player.ts"
 
 const temporary = Effect.acquireRelease(

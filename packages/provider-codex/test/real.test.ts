@@ -12,7 +12,7 @@ import { existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import * as Codex from "../src/Codex.ts"
-import { isAlive, startTimeOf } from "../src/processes.ts"
+import { isAlive, startTimeOf } from "@turnkeeper/provider-kit/processes"
 import { binary, makeWorld, openOptions, pids, survivors } from "./real.ts"
 import type { World } from "./real.ts"
 

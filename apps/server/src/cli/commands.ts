@@ -89,7 +89,7 @@ const threadsCommand = Command.make("threads", { data, json }, ({ data, json }) 
     lines(
       shell.threads.map(
         (row) =>
-          `${row.threadId}  ${threadWords(row)}  ${durationWords(now - row.lastActivityAt)} ago  ${row.title}`
+          `${row.threadId}  ${threadWords(row, now)}  ${durationWords(now - row.lastActivityAt)} ago  ${row.title}`
       )
     )
   })

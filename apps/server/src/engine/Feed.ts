@@ -163,10 +163,13 @@ const hung = <A>(bells: Set<Bell<A>>): Effect.Effect<Subscription<A>, never, Sco
     (made) => Effect.sync(() => bells.delete(made))
   )
 
-/** The latch is open exactly while something waits; emptying and closing are one step. */
+/**
+ * The latch is open exactly while something waits; emptying and closing are one step. Whoever is woken runs
+ * a moment later: what it does is no part of the publishing, and all of one commit is there for it.
+ */
 const taking = <A>(latch: Latch.Latch, empty: () => ReadonlyArray<A>): Effect.Effect<ReadonlyArray<A>> =>
   Effect.andThen(
-    latch.await,
+    Effect.andThen(latch.await, Effect.yieldNow),
     Effect.sync(() => {
       latch.closeUnsafe()
       return empty()

@@ -14,6 +14,7 @@ import type { CommandIdReused, StorageUnavailable } from "@turnkeeper/contracts/
 import type { ThreadId } from "@turnkeeper/domain/ids"
 import type { Facts, ThreadCommand, ThreadRejection } from "@turnkeeper/domain/thread/Command"
 import { decide } from "@turnkeeper/domain/thread/decide"
+import { isStreamed } from "@turnkeeper/domain/thread/Event"
 import type { ThreadEvent } from "@turnkeeper/domain/thread/Event"
 import { evolve } from "@turnkeeper/domain/thread/evolve"
 import { observe } from "@turnkeeper/domain/thread/observe"
@@ -60,7 +61,7 @@ export interface Surroundings {
   readonly commit: Commit["Service"]
   readonly facts: (command: ThreadCommand) => Effect.Effect<Omit<Facts, "now">, StorageUnavailable>
   readonly load: (threadId: ThreadId) => Effect.Effect<Standing, StorageUnavailable>
-  /** Rings after each commit of events, when `current` shows them. */
+  /** Rings after each commit of events, when `current` shows them. Streamed text does not ring: nothing is owed for it. */
   readonly changed: (threadId: ThreadId) => void
 }
 
@@ -166,7 +167,7 @@ export const make = (
       if (committed === null) return yield* carryOut(letter)
       // A repeated command is answered with what was committed then; the state is not touched by it.
       if (committed.version >= standing.version) standing = { state: after, version: committed.version }
-      if (verdict.events.length > 0) around.changed(threadId)
+      if (!verdict.events.every(isStreamed)) around.changed(threadId)
       return committed
     })
 

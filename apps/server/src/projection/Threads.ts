@@ -161,8 +161,14 @@ const select = (sql: SqlClient) =>
     queued_turns AS queuedTurns, last_activity_at AS lastActivityAt, created_at AS createdAt, version,
     CASE WHEN turns.turn_id IS NULL THEN NULL ELSE json_object(
       'turnId', turns.turn_id, 'state', turns.state, 'delivered', turns.delivered
-    ) END AS latestTurn
+    ) END AS latestTurn,
+    CASE WHEN active.turn_id IS NULL THEN NULL ELSE json_object(
+      'turnId', active.turn_id, 'startedAt', active.started_at,
+      'interruptAskedAt', active.interrupt_asked_at, 'quiet', active.quiet
+    ) END AS activeTurn
     FROM threads
-    LEFT JOIN turns ON turns.thread_id = threads.thread_id AND turns.turn_id = threads.latest_turn_id`)
+    LEFT JOIN turns ON turns.thread_id = threads.thread_id AND turns.turn_id = threads.latest_turn_id
+    LEFT JOIN turns AS active
+      ON active.thread_id = threads.thread_id AND active.turn_id = threads.active_turn_id`)
 
-const read = rowReader("threads", ThreadRow, { json: ["recovering", "latestTurn"] })
+const read = rowReader("threads", ThreadRow, { json: ["recovering", "latestTurn", "activeTurn"] })

@@ -31,6 +31,8 @@ export class Sessions extends Context.Service<
     readonly close: (threadId: ThreadId, generation: Generation) => Effect.Effect<void>
     /** Resolves when no session of the thread is open or being closed, other than `except`. */
     readonly gone: (threadId: ThreadId, except: Generation) => Effect.Effect<void>
+    /** Whether the thread holds any session other than `except`. */
+    readonly holds: (threadId: ThreadId, except: Generation) => boolean
     /** When the generation last said anything, on the monotonic clock. Nanoseconds; null: never, or not here. */
     readonly heardAt: (threadId: ThreadId, generation: Generation) => bigint | null
     readonly live: () => ReadonlyArray<LiveHere>
@@ -78,6 +80,9 @@ export class Sessions extends Context.Service<
           const entry = held.get(keyOf(threadId, generation))
           if (entry?.session == null) return
           const mailbox = yield* mailboxes.of(threadId).pipe(Effect.orDie)
+          // Closed while it was opening: nobody waits for its words any more.
+          const { session } = mailbox.current().state
+          if (!session.open || session.generation !== generation) return yield* closeHeld(held, entry)
           const heard = Effect.map(Clock.currentTimeNanos, (now) => void (entry.heardAt = now))
           yield* ingest(entry.session, generation, mailbox, { gatherMs, heard }).pipe(
             Effect.ensuring(Effect.forkIn(closeHeld(held, entry), scope)),
@@ -85,12 +90,11 @@ export class Sessions extends Context.Service<
           )
         })
 
+      const others = (threadId: ThreadId, except: Generation) =>
+        [...held.values()].filter((entry) => entry.threadId === threadId && entry.generation !== except)
+
       const gone = (threadId: ThreadId, except: Generation) =>
-        Effect.forEach(
-          [...held.values()].filter((entry) => entry.threadId === threadId && entry.generation !== except),
-          (entry) => closeHeld(held, entry),
-          { discard: true }
-        )
+        Effect.forEach(others(threadId, except), (entry) => closeHeld(held, entry), { discard: true })
 
       yield* Effect.addFinalizer(() => endAll(held, mailboxes))
 
@@ -99,6 +103,7 @@ export class Sessions extends Context.Service<
         listen,
         close,
         gone,
+        holds: (threadId, except) => others(threadId, except).length > 0,
         heardAt: (threadId, generation) => held.get(keyOf(threadId, generation))?.heardAt ?? null,
         get: (threadId, generation) => held.get(keyOf(threadId, generation))?.session ?? undefined,
         live: () =>

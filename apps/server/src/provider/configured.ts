@@ -8,8 +8,7 @@ import { ProviderInstanceId } from "@turnkeeper/domain/ids"
 import * as Codex from "@turnkeeper/provider-codex/Codex"
 import type { Provider } from "@turnkeeper/provider-kit/Provider"
 import { makeScripted } from "@turnkeeper/provider-kit/testing/ScriptedProvider"
-import { Effect, Schema } from "effect"
-import type { Scope } from "effect"
+import { Effect, Schema, Scope } from "effect"
 import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 
@@ -72,8 +71,21 @@ export const found: ReadonlyArray<Configured> = [
   { id: ProviderInstanceId.make("codex"), kind: "codex" }
 ]
 
-/** Makes the adapter. Its processes are recorded in the data directory, so that a later server ends what a killed one left. */
+/**
+ * Makes the adapter. Its processes are recorded in the data directory, so that a later server ends what a killed one left.
+ *
+ * It has a scope of its own, forked now: what it starts later, at the first message, still ends after the
+ * sessions, which are made after it. Else a server that is told to stop would hear of a provider that died.
+ */
 export const make = (
+  configured: Configured,
+  dataDirectory: string
+): Effect.Effect<Provider, never, Scope.Scope> =>
+  Effect.flatMap(Effect.flatMap(Effect.scope, Scope.fork), (scope) =>
+    Scope.provide(adapterOf(configured, dataDirectory), scope)
+  )
+
+const adapterOf = (
   configured: Configured,
   dataDirectory: string
 ): Effect.Effect<Provider, never, Scope.Scope> => {

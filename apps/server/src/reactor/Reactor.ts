@@ -13,7 +13,7 @@ import type { ThreadId } from "@turnkeeper/domain/ids"
 import { keyOf } from "@turnkeeper/domain/thread/Owed"
 import type { Outcome, Owed } from "@turnkeeper/domain/thread/Owed"
 import { pending } from "@turnkeeper/domain/thread/pending"
-import { Context, Effect, Fiber, Layer, Scope } from "effect"
+import { Context, Effect, Fiber, Layer } from "effect"
 import type { Mailbox } from "../engine/Mailbox.ts"
 import { Mailboxes } from "../engine/Mailboxes.ts"
 import { Projects } from "../projection/Projects.ts"
@@ -70,7 +70,13 @@ export class Reactor extends Context.Service<
         Effect.gen(function* () {
           const mailbox = yield* mailboxes.of(threadId)
           const jobs = doing.get(threadId) ?? new Map<string, Job>()
-          const owed = new Map(pending(mailbox.current().state).map((one) => [keyOf(one), one]))
+          const { state } = mailbox.current()
+          const owed = new Map(pending(state).map((one) => [keyOf(one), one]))
+          // A session whose generation is closed is not only forgotten, it is ended.
+          const current = state.session.open ? state.session.generation : noGeneration
+          if (means.sessions.holds(threadId, current)) {
+            yield* Effect.forkIn(means.sessions.gone(threadId, current), scope)
+          }
           for (const [key, job] of jobs) {
             // A deadline that nobody waits for must not ring; every other job ends by its own bound.
             if (job.owed.type === "deadline" && !owed.has(key))
@@ -125,6 +131,8 @@ export class Reactor extends Context.Service<
     })
   )
 }
+
+const noGeneration = -1
 
 interface Job {
   readonly owed: Owed

@@ -9,7 +9,7 @@ export const findEvidence: Performer<"turn.evidence"> = ({ threadId, owed, state
     const { turnId, generation } = owed
     const { settings } = means
     // "It is not there" is the last word only when what could still put it there has ended.
-    if (owed.final) yield* means.sessions.gone(threadId, Number.POSITIVE_INFINITY)
+    if (owed.final) yield* means.sessions.gone(threadId, -1)
     const provider = means.registry.get(owed.provider)
     const messageId = state.turns.find((turn) => turn.id === turnId)?.messageId ?? null
     if (provider === undefined || messageId === null)

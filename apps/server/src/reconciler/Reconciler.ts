@@ -56,7 +56,7 @@ export class Reconciler extends Context.Service<
         const provider = session.provider === null ? undefined : registry.get(session.provider)
         if (live.type !== "idle" || turn === undefined || turn.messageId === null) return live
         if (provider === undefined || !provider.capabilities.history) return live
-        const query = { resume: session.resume?.cursor ?? null, turnId: turn.id, messageId: turn.messageId }
+        const query = { resume: cursorOf(state), turnId: turn.id, messageId: turn.messageId }
         const read = yield* called(
           provider.evidence(query),
           settings.evidenceMs,
@@ -78,7 +78,10 @@ export class Reconciler extends Context.Service<
         const provider = owner === null ? undefined : registry.get(owner)
         if (!open || provider === undefined || sessions.get(threadId, generation) !== undefined) return
         const cwd = yield* directoryOf(threadId, state, { projects })
-        if (cwd === null) return
+        // Without a cursor nobody can name the session: the next turn gets a new one.
+        if (cwd === null || cursorOf(state) === null) {
+          return yield* mailbox.reconcile({ type: "absent" }, occasion, null)
+        }
         const of = { generation, turnId: state.session.activeTurnId, resume }
         const opened = yield* called(
           sessions.open(provider, optionsOf(threadId, of, state, cwd)),
@@ -188,6 +191,10 @@ const liveOf = (threadId: ThreadId, state: ThreadState, listings: Listings): Liv
     ? { type: "idle", generation, last: null }
     : { type: "running", generation, providerTurnId: found.activeProviderTurnId, turnId: found.activeTurnId }
 }
+
+/** A cursor is of use only to the provider that gave it. */
+const cursorOf = ({ session }: ThreadState): string | null =>
+  session.resume?.provider === session.provider ? (session.resume?.cursor ?? null) : null
 
 /** We hold the session ourselves: that it is not in the list is the adapter's word against our own stream's. */
 const ownSession = (threadId: ThreadId, state: ThreadState, listings: Listings): Live => {

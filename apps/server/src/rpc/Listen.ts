@@ -9,7 +9,7 @@ import { NodeHttpServer } from "@effect/platform-node"
 import { paths } from "@turnkeeper/contracts/Discovery"
 import { limits } from "@turnkeeper/contracts/Limits"
 import { Effect, Layer } from "effect"
-import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
+import { HttpRouter, HttpServer, HttpServerError, HttpServerResponse } from "effect/http"
 import { createServer } from "node:http"
 import { Projects } from "../projection/Projects.ts"
 import * as EffectRpc from "./EffectRpc.ts"
@@ -41,6 +41,17 @@ export const layer = (options: ListenOptions) =>
       })
     )
   )
+
+/**
+ * Fails when the address cannot be taken. Asked before anything is owed to a provider: a server that nobody
+ * can reach must not begin to work.
+ */
+export const addressIsFree = ({ host, port }: Pick<ListenOptions, "host" | "port">) =>
+  Effect.callback<void, HttpServerError.ServeError>((resume) => {
+    const trial = createServer()
+    trial.once("error", (cause) => resume(Effect.fail(new HttpServerError.ServeError({ cause }))))
+    trial.listen(port, host, () => trial.close(() => resume(Effect.void)))
+  })
 
 /** `http://127.0.0.1:4317`, as a client on this machine reaches it. */
 export const url = Effect.map(HttpServer.HttpServer, ({ address }) =>

@@ -167,6 +167,21 @@ describe("L12: a prompt is sent once, and none vanishes", () => {
     })
   )
 
+  scenario("L12, L14: also where the provider cannot be listed: its record is asked", (app) =>
+    Effect.gen(function* () {
+      app.control().next("send", hang)
+      yield* app.say("t1", "hello")
+      yield* app.until(isIn("t1", "sending"))
+      yield* app.control().called("send")
+      yield* app.kill("dies")
+      app.control().always("list", refuse("Unavailable"))
+      yield* app.boot
+      const view = yield* app.passUntil(isSettled("t1"))
+      assert.strictEqual(view.turn("t1").state, "completed")
+      assert.deepStrictEqual(yield* received(app), ["hello"])
+    })
+  )
+
   scenario("L12: a crash after the delivery, before its answer: it is not sent again", (app) =>
     Effect.gen(function* () {
       app.control().next("send", deliverAndHang)
@@ -306,9 +321,6 @@ describe("L12: a prompt is sent once, and none vanishes", () => {
       }),
     { mayLogErrors: true }
   )
-
-  /** The record of the provider that was there before the crash, and of the one behind it. */
-  const received = (app: App) => app.recorded("scripted")
 })
 
 describe("C7: the queue is part of the state", () => {
@@ -497,8 +509,6 @@ describe("C6: a text stands once", () => {
 
   scenario("C6: pieces told twice are taken once, by their offsets", (app) =>
     Effect.gen(function* () {
-      const piece = (text: string, offset: number) => (providerTurnId: ProviderTurnId) =>
-        ({ type: "text.delta", providerTurnId, providerItemId: "m1", text, offset }) as const
       yield* manual(app, "t1")
       yield* tell(app, begunItem("m1"))
       yield* tell(app, piece("Hello ", 0))
@@ -543,3 +553,9 @@ describe("C1, C2: what the user was told is true", () => {
     })
   )
 })
+
+/** The record of the provider that was there before the crash, and of the one behind it. */
+const received = (app: App) => app.recorded("scripted")
+
+const piece = (text: string, offset: number) => (providerTurnId: ProviderTurnId) =>
+  ({ type: "text.delta", providerTurnId, providerItemId: "m1", text, offset }) as const

@@ -305,9 +305,6 @@ describe("B9: a session is heard as long as it lives", () => {
 })
 
 describe("B10, L5: a question that nobody waits for is no question", () => {
-  const answer = (app: App, requestId: RequestId) =>
-    app.dispatch({ type: "thread.request.answer", requestId, decision: "accept" })
-
   scenario("B10, L5: after a restart its card is gone, and an answer to it is refused by type", (app) =>
     Effect.gen(function* () {
       yield* app.say("t1", "[[ask:make]]")
@@ -360,8 +357,6 @@ describe("B10, L5: a question that nobody waits for is no question", () => {
 })
 
 describe("B11, B12: the conversation goes on", () => {
-  const cursorOf = (app: App) => opens(app).at(-1)?.resume ?? null
-
   scenario("B11: the cursor is kept through a stop, a provider's crash and a restart", (app) =>
     Effect.gen(function* () {
       yield* app.say("t1", "one")
@@ -456,3 +451,8 @@ describe("B13, B15", () => {
       })
   )
 })
+
+const answer = (app: App, requestId: RequestId) =>
+  app.dispatch({ type: "thread.request.answer", requestId, decision: "accept" })
+
+const cursorOf = (app: App) => opens(app).at(-1)?.resume ?? null

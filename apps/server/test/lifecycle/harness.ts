@@ -5,7 +5,6 @@
  * never on time; time passes only where a scenario lets it. At its end each scenario is held against the
  * laws that every database must keep, whatever happened.
  */
-import { NodeServices } from "@effect/platform-node"
 import { assert, it } from "@effect/vitest"
 import type { Command } from "@turnkeeper/contracts/Command"
 import type { DispatchFailure } from "@turnkeeper/contracts/Errors"
@@ -17,13 +16,11 @@ import type { Control, Received } from "@turnkeeper/provider-kit/testing/control
 import { readReceived } from "@turnkeeper/provider-kit/testing/record"
 import type { Scripted, ScriptedOptions } from "@turnkeeper/provider-kit/testing/ScriptedProvider"
 import { makeScripted } from "@turnkeeper/provider-kit/testing/ScriptedProvider"
-import type { Duration } from "effect"
-import { Context, Effect, Exit, FileSystem, Layer, Logger, References, Scope } from "effect"
+import type { Context, Duration } from "effect"
+import { Deferred, Effect, Exit, Layer, Logger, References, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { DatabaseSync } from "node:sqlite"
 import { join } from "node:path"
 import type { Committed, ThreadRecord } from "../../src/engine/Change.ts"
-import { Commit } from "../../src/engine/Commit.ts"
 import { Engine } from "../../src/engine/Engine.ts"
 import { Feed } from "../../src/engine/Feed.ts"
 import type { Snapshot } from "../../src/projection/ThreadView.ts"
@@ -34,7 +31,7 @@ import { defaults, Settings } from "../../src/Settings.ts"
 import { beforeListening } from "../../src/startup.ts"
 import { readStream, threadStream } from "../../src/store/EventLog.ts"
 import { Reader, Writer } from "../../src/store/Sqlite.ts"
-import { dump } from "../store/fixtures.ts"
+import { temporaryDirectory } from "../store/fixtures.ts"
 import { heldLaws } from "./laws.ts"
 
 export const thread = "thread-1" as ThreadId
@@ -107,6 +104,11 @@ export interface App {
   readonly sleepThrough: (time: Duration.Input) => Effect.Effect<void>
   /** Every prompt that a provider ever took, by its record: from before a crash, too. */
   readonly recorded: (id: string) => Effect.Effect<ReadonlyArray<string>>
+  /**
+   * The power goes off at the n-th commit from now on, before it or right behind it, when the database has it
+   * and nobody has heard of it. Resolves when that has happened.
+   */
+  readonly powerOffAt: (commit: number, when: "before" | "after") => Effect.Effect<void>
   /** The server is stopped in order and started again. */
   readonly restart: Effect.Effect<void>
 }
@@ -120,12 +122,17 @@ export const scenario = (
     Effect.gen(function* () {
       const app = yield* make(options)
       yield* body(app)
-      yield* heldLaws(app)
+      yield* app.use(heldLaws(app.database))
     }).pipe(Effect.scoped)
   )
 
+interface Power {
+  on: boolean
+  fuse: { left: number; readonly when: "before" | "after"; readonly blown: Deferred.Deferred<void> } | null
+}
+
 interface Running {
-  readonly power: { on: boolean }
+  readonly power: Power
   readonly scope: Scope.Closeable
   readonly context: Context.Context<Services>
 }
@@ -153,7 +160,7 @@ const make = (options: Options): Effect.Effect<App, unknown, Scope.Scope> =>
     const control = (id = wanted[0]!.id) => providers.get(id)!.control
 
     const boot = Effect.gen(function* () {
-      const power = { on: true }
+      const power: Power = { on: true, fuse: null }
       const scope = yield* Scope.make()
       const layer = coreLayer([...providers.values()].map(({ provider }) => provider)).pipe(
         Layer.provideMerge(mortal(power)),
@@ -280,6 +287,12 @@ const make = (options: Options): Effect.Effect<App, unknown, Scope.Scope> =>
       log,
       kill,
       boot,
+      powerOffAt: (commit, when) =>
+        Effect.suspend(() => {
+          const blown = Deferred.makeUnsafe<void>()
+          running!.power.fuse = { left: commit, when, blown }
+          return Deferred.await(blown)
+        }),
       sleepThrough: (time) => TestClock.adjust(time),
       recorded: (id) => Effect.sync(() => readReceived(join(directory, id)).map(({ text }) => text)),
       crash: (provider) => Effect.andThen(kill(provider), boot),
@@ -335,18 +348,35 @@ export const textsOf = (received: ReadonlyArray<Received>) => received.map(({ te
 // Ending a server
 
 /** The connection that writes, until the power is off. */
-const mortal = (power: { readonly on: boolean }) =>
+const mortal = (power: Power) =>
   Layer.effect(
     Writer,
     Effect.map(
       Writer,
       (sql) =>
         new Proxy(sql, {
-          apply: (target, self, args) =>
-            power.on ? Reflect.apply(target, self, args) : Effect.die(new Error("The process was killed"))
+          apply: (target, self, args) => {
+            const statement = () => Reflect.apply(target, self, args)
+            return !power.on ? dead : isCommit(args) ? fused(power, statement) : statement()
+          }
         })
     )
   )
+
+const dead = Effect.die(new Error("The process was killed"))
+
+const isCommit = ([parts]: ReadonlyArray<unknown>) => Array.isArray(parts) && parts[0] === "COMMIT"
+
+/** The commit, and the end of everything if it is the one that blows the fuse. */
+const fused = (power: Power, commit: () => Effect.Effect<unknown, unknown>) =>
+  Effect.gen(function* () {
+    const { fuse } = power
+    if (fuse === null || --fuse.left > 0) return yield* commit()
+    if (fuse.when === "after") yield* commit()
+    power.on = false
+    Deferred.doneUnsafe(fuse.blown, Exit.void)
+    return yield* dead
+  })
 
 /** What a dead process would have logged is nobody's. */
 const errorsTo = (errors: Array<unknown>, power: { readonly on: boolean }) =>
@@ -376,24 +406,3 @@ const inTime =
 
 /** Lets everybody who can go on do so. */
 export const quietly: Effect.Effect<void> = Effect.repeat(Effect.yieldNow, { times: 20 })
-
-const temporaryDirectory = Effect.flatMap(FileSystem.FileSystem, (files) =>
-  files.makeTempDirectoryScoped({ prefix: "turnkeeper-lifecycle-" })
-).pipe(Effect.provide(NodeServices.layer))
-
-/** The tables of a copy of the database, after they were made anew from its log. */
-export const rebuiltCopy = (database: string) =>
-  Effect.gen(function* () {
-    const copy = join(yield* temporaryDirectory, "copy.db")
-    yield* Effect.sync(() => {
-      const source = new DatabaseSync(database, { readOnly: true })
-      source.exec(`VACUUM INTO '${copy}'`)
-      source.close()
-    })
-    const layer = Commit.layer.pipe(Layer.provideMerge(Feed.layer), Layer.provideMerge(storeLayer(copy)))
-    const context = yield* Layer.buildWithMemoMap(layer, Layer.makeMemoMapUnsafe(), yield* Effect.scope)
-    return yield* Effect.provideContext(
-      Effect.flatMap(Commit, ({ rebuild }) => Effect.andThen(rebuild, dump)),
-      context
-    )
-  })

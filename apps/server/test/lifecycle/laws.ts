@@ -2,29 +2,24 @@
  * What must be true of every database at any moment, read from its tables and its log.
  */
 import { assert } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Layer } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
+import { DatabaseSync } from "node:sqlite"
+import { join } from "node:path"
+import { Commit } from "../../src/engine/Commit.ts"
+import { Feed } from "../../src/engine/Feed.ts"
+import { storeLayer } from "../../src/server.ts"
 import { Reader } from "../../src/store/Sqlite.ts"
-import { dump } from "../store/fixtures.ts"
-import type { App } from "./harness.ts"
-import { rebuiltCopy } from "./harness.ts"
+import { dump, temporaryDirectory } from "../store/fixtures.ts"
 
-export const heldLaws = (app: App) =>
+export const heldLaws = (database: string) =>
   Effect.gen(function* () {
-    yield* app.use(
-      Effect.gen(function* () {
-        const sql = yield* Reader
-        for (const [law, breach] of Object.entries(breaches)) {
-          assert.deepStrictEqual(yield* sql.unsafe(breach), [], law)
-        }
-        yield* oneEnd(sql)
-        assert.strictEqual(
-          yield* rebuiltCopy(app.database),
-          yield* dump,
-          "L15: the tables are the fold of the log"
-        )
-      })
-    )
+    const sql = yield* Reader
+    for (const [law, breach] of Object.entries(breaches)) {
+      assert.deepStrictEqual(yield* sql.unsafe(breach), [], law)
+    }
+    yield* oneEnd(sql)
+    assert.strictEqual(yield* rebuiltCopy(database), yield* dump, "L15: the tables are the fold of the log")
   })
 
 const terminal = "t.state NOT IN ('queued', 'sending', 'running')"
@@ -65,4 +60,21 @@ const oneEnd = (sql: SqlClient) =>
       assert.isFalse(says && ended.has(turn), `L3: ${event.type} comes after the end of ${turn}`)
       if (event.type === "turn.settled") ended.add(turn)
     }
+  })
+
+/** The tables of a copy of the database, after they were made anew from its log. */
+const rebuiltCopy = (database: string) =>
+  Effect.gen(function* () {
+    const copy = join(yield* temporaryDirectory, "copy.db")
+    yield* Effect.sync(() => {
+      const source = new DatabaseSync(database, { readOnly: true })
+      source.exec(`VACUUM INTO '${copy}'`)
+      source.close()
+    })
+    const layer = Commit.layer.pipe(Layer.provideMerge(Feed.layer), Layer.provideMerge(storeLayer(copy)))
+    const context = yield* Layer.buildWithMemoMap(layer, Layer.makeMemoMapUnsafe(), yield* Effect.scope)
+    return yield* Effect.provideContext(
+      Effect.flatMap(Commit, ({ rebuild }) => Effect.andThen(rebuild, dump)),
+      context
+    )
   })

@@ -288,12 +288,6 @@ describe("D4, D5: nobody waits for anybody else", () => {
   scenario("D5: what the user asks for overtakes what the provider has said already", (app) =>
     Effect.gen(function* () {
       yield* manual(app, "t1")
-      const said = (seq: number): Happening => ({
-        type: "provider",
-        generation: 1,
-        seq,
-        event: { type: "notice", message: `word ${seq}` }
-      })
       yield* app.use(
         Effect.gen(function* () {
           const mailbox = yield* Effect.flatMap(Mailboxes, (boxes) => boxes.of(thread))
@@ -313,4 +307,11 @@ describe("D4, D5: nobody waits for anybody else", () => {
       assert.isBelow(notices.filter((at) => at < renamed).length, 20)
     })
   )
+})
+
+const said = (seq: number): Happening => ({
+  type: "provider",
+  generation: 1,
+  seq,
+  event: { type: "notice", message: `word ${seq}` }
 })

@@ -145,9 +145,9 @@ describe("E10: one data directory, one server", () => {
       const dataDirectory = join(parent, "data")
       yield* Layer.build(DataDirectory.layer(dataDirectory))
       const before = yield* files.readDirectory(dataDirectory)
-      const options = { dataDirectory, host: "127.0.0.1", port: 0, providerConfig: null, origins: [] }
+      const options = { dataDirectory, host: "127.0.0.1", port: 0, providerConfig: null, json: false }
       const refused = yield* Effect.flip(
-        serve(options as never, () => Effect.die(new Error("The second server opened its door")))
+        serve(options, () => Effect.die(new Error("The second server opened its door")))
       )
       assert.strictEqual(refused._tag, "DataDirectoryInUse")
       assert.deepStrictEqual(yield* files.readDirectory(dataDirectory), before)

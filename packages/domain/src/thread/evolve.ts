@@ -161,19 +161,9 @@ const withInfo = (state: ThreadState, change: Partial<ThreadInfo>): ThreadState 
 
 // Turns
 
-const queued = (event: EventOf<"turn.queued">): OpenTurn => ({
-  id: event.turnId,
-  messageId: event.messageId,
-  origin: "user",
-  state: "queued",
+/** What is true of every turn when it enters the state. */
+const fresh = {
   providerTurnId: null,
-  delivery: event.delivery,
-  provider: event.provider,
-  model: event.model,
-  runtimeMode: event.runtimeMode,
-  interactionMode: event.interactionMode,
-  interrupts: event.interrupts,
-  queuedAt: event.at,
   tries: 0,
   restarts: 0,
   send: null,
@@ -181,6 +171,21 @@ const queued = (event: EventOf<"turn.queued">): OpenTurn => ({
   quiet: null,
   finalError: null,
   items: 0
+} as const
+
+const queued = (event: EventOf<"turn.queued">): OpenTurn => ({
+  ...fresh,
+  id: event.turnId,
+  messageId: event.messageId,
+  origin: "user",
+  state: "queued",
+  delivery: event.delivery,
+  provider: event.provider,
+  model: event.model,
+  runtimeMode: event.runtimeMode,
+  interactionMode: event.interactionMode,
+  interrupts: event.interrupts,
+  queuedAt: event.at
 })
 
 /** A turn that interrupts goes before those that merely wait, behind others that interrupt. */
@@ -239,6 +244,7 @@ const adopted = (state: ThreadState, event: EventOf<"turn.adopted">): ThreadStat
   const { info, session } = state
   if (info === null) return state
   const turn: OpenTurn = {
+    ...fresh,
     id: event.turnId,
     messageId: null,
     origin: "provider",
@@ -250,14 +256,7 @@ const adopted = (state: ThreadState, event: EventOf<"turn.adopted">): ThreadStat
     runtimeMode: info.runtimeMode,
     interactionMode: info.interactionMode,
     interrupts: null,
-    queuedAt: 0,
-    tries: 0,
-    restarts: 0,
-    send: null,
-    interrupt: null,
-    quiet: null,
-    finalError: null,
-    items: 0
+    queuedAt: 0
   }
   return withSession(
     { ...state, turns: [turn, ...state.turns] },

@@ -60,6 +60,7 @@ const isIdle = (live: Extract<Live, { readonly type: "idle" }>, change: Draft): 
   if (change.state.session.status === "starting") {
     add(change, { type: "session.started", generation, resume: null })
   }
+  forgetUnseen(change)
   const running = activeTurn(change.state)
   if (running !== undefined) {
     const proven =
@@ -67,6 +68,15 @@ const isIdle = (live: Extract<Live, { readonly type: "idle" }>, change: Draft): 
     settle(change, running.id, endAway(running, proven))
   }
   doubtSending(change)
+}
+
+/** Turns heard of beside ours that run no more: taken for running, they would be adopted as phantoms. */
+const forgetUnseen = (change: Draft): void => {
+  for (const { providerTurnId, ended } of change.state.session.heard) {
+    if (ended !== null) continue
+    const away = { outcome: "interrupted", message: null } as const
+    add(change, { type: "provider_turn.heard", providerTurnId, turnId: null, ended: away })
+  }
 }
 
 /** L7: the turn ended while nobody listened. Without the provider's evidence it is `interrupted`, never `completed`. */
@@ -88,7 +98,10 @@ const isRunning = (live: Extract<Live, { readonly type: "running" }>, change: Dr
     return add(change, { type: "turn.started", turnId: sending.id, providerTurnId })
   }
   if (sending === undefined) return adopt(change, providerTurnId)
-  add(change, { type: "provider_turn.heard", providerTurnId, turnId: live.turnId, ended: null })
+  const heard = change.state.session.heard.find((turn) => turn.providerTurnId === providerTurnId)
+  if (heard === undefined || heard.ended !== null) {
+    add(change, { type: "provider_turn.heard", providerTurnId, turnId: live.turnId, ended: null })
+  }
   doubtSending(change)
 }
 

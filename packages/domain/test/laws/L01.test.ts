@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { aThread, native, running, sending } from "../given.ts"
+import { aThread, running, sending } from "../given.ts"
 
 describe("L1: at most one turn runs and one is being sent", () => {
   it("L1: the first turn of a thread waits for a session, and is then sent", () => {
@@ -59,6 +59,5 @@ describe("L1: at most one turn runs and one is being sent", () => {
 
   it("L1: the marker of a send stands once: it cannot be begun a second time", () => {
     expect(() => sending().begin("turn.send")).toThrow("begun already")
-    expect(native("own")).toBe("own")
   })
 })

@@ -52,6 +52,10 @@ describe("L2: the session is running exactly when activeTurnId names a running t
   it("L2, B8: a turn of the provider's own is shown as one", () => {
     const story = idle().started("own")
     expect(story.status).toBe("running")
-    expect(story.state.turns[0]).toMatchObject({ origin: "provider", providerTurnId: "own", state: "running" })
+    expect(story.state.turns[0]).toMatchObject({
+      origin: "provider",
+      providerTurnId: "own",
+      state: "running"
+    })
   })
 })

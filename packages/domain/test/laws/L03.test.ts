@@ -44,7 +44,12 @@ describe("L3: a terminal turn never changes again", () => {
   })
 
   it("L3: a turn settles once, though its end is told three times over", () => {
-    const story = sending().started("p-t1", "t1").ended("p-t1").ended("p-t1", "failed").accepted("t1").exited(false)
+    const story = sending()
+      .started("p-t1", "t1")
+      .ended("p-t1")
+      .ended("p-t1", "failed")
+      .accepted("t1")
+      .exited(false)
     expect(story.all("turn.settled").filter((event) => event.turnId === "t1")).toHaveLength(1)
     expect(story.end("t1")?.state).toBe("completed")
   })
@@ -52,7 +57,11 @@ describe("L3: a terminal turn never changes again", () => {
   it("L3: reconciling any listing leaves a settled turn alone", () => {
     for (const live of [
       { type: "absent" },
-      { type: "idle", generation: 1, last: { providerTurnId: native("p-t0"), outcome: "failed", message: null } }
+      {
+        type: "idle",
+        generation: 1,
+        last: { providerTurnId: native("p-t0"), outcome: "failed", message: null }
+      }
     ] as const) {
       expect(running("t0").ended("p-t0").live(live).all("turn.settled")).toHaveLength(1)
     }

@@ -2,7 +2,8 @@ import { describe, expect, it } from "@effect/vitest"
 import { request, running } from "../given.ts"
 import type { Story } from "../given.ts"
 
-const busy = () => running().itemStarted("p-t1").text("p-t1", "half").itemStarted("p-t1", "c1", "command").asks("p-t1")
+const busy = () =>
+  running().itemStarted("p-t1").text("p-t1", "half").itemStarted("p-t1", "c1", "command").asks("p-t1")
 
 const ends: ReadonlyArray<readonly [string, (story: Story) => Story]> = [
   ["completes", (story) => story.ended("p-t1")],
@@ -14,6 +15,8 @@ const ends: ReadonlyArray<readonly [string, (story: Story) => Story]> = [
   ["is gone after a restart", (story) => story.live({ type: "absent" })],
   ["ended while nobody listened", (story) => story.live({ type: "idle", generation: 1, last: null })]
 ]
+
+const answered = () => busy().answer("1/r1")
 
 describe("L5: settling a turn closes everything open inside it, in the same commit", () => {
   for (const [what, end] of ends) {
@@ -55,7 +58,6 @@ describe("L5: settling a turn closes everything open inside it, in the same comm
   })
 
   it("B10: an answer is owed to the provider until it is taken; gone closes the request as expired", () => {
-    const answered = () => busy().answer("1/r1")
     expect(answered().owed).toContain("request.answer")
     const accepted = answered().outcome({ type: "answer.accepted", requestId: request("1/r1") })
     expect(accepted.all("request.closed")).toMatchObject([{ status: "answered" }])
@@ -65,7 +67,9 @@ describe("L5: settling a turn closes everything open inside it, in the same comm
 
   it("B10: an answer that could not be passed on opens the request again and says so", () => {
     const fault = { reason: "Unavailable", message: "not reachable" } as const
-    const story = busy().answer("1/r1").outcome({ type: "answer.failed", requestId: request("1/r1"), fault })
+    const story = busy()
+      .answer("1/r1")
+      .outcome({ type: "answer.failed", requestId: request("1/r1"), fault })
     expect(story.state.requests).toMatchObject([{ id: "1/r1", answer: null }])
     expect(story.lastError).toBe("not reachable")
     expect(story.answer("1/r1").owed).toContain("request.answer")

@@ -1,6 +1,8 @@
 import { describe, expect, it } from "@effect/vitest"
 import { native, running } from "../given.ts"
 
+const busy = () => running().itemStarted("p-t1").retrying("p-t1")
+
 describe("L6: a transient error never makes the session an error", () => {
   it("L6, A1: `Reconnecting... 1/5` shows as recovering; status and lastError stay", () => {
     const story = running()
@@ -14,7 +16,6 @@ describe("L6: a transient error never makes the session an error", () => {
   })
 
   it("L6, A1: any next ordinary event of the turn clears it", () => {
-    const busy = () => running().itemStarted("p-t1").retrying("p-t1")
     for (const story of [
       busy().text("p-t1", "on"),
       busy().itemStarted("p-t1", "i2"),
@@ -49,7 +50,12 @@ describe("L6: a transient error never makes the session an error", () => {
   })
 
   it("L6: a text that goes on after the retry was not cut", () => {
-    const story = running().itemStarted("p-t1").text("p-t1", "Hel").retrying("p-t1").text("p-t1", "lo").ended("p-t1")
+    const story = running()
+      .itemStarted("p-t1")
+      .text("p-t1", "Hel")
+      .retrying("p-t1")
+      .text("p-t1", "lo")
+      .ended("p-t1")
     expect(story.all("item.completed")).toMatchObject([{ status: "completed", text: "Hello" }])
   })
 
@@ -88,8 +94,19 @@ describe("L6: a transient error never makes the session an error", () => {
 
   it("C6: text read again under its offset adds only what is new", () => {
     const story = running().itemStarted("p-t1").text("p-t1", "Hel")
-    const again = { type: "text.delta", providerTurnId: native("p-t1"), providerItemId: "i1", text: "Hello", offset: 0 }
+    const again = {
+      type: "text.delta",
+      providerTurnId: native("p-t1"),
+      providerItemId: "i1",
+      text: "Hello",
+      offset: 0
+    }
     expect(story.says({ ...again, type: "text.delta" }).state.items[0]?.text).toBe("Hello")
-    expect(story.says({ ...again, type: "text.delta" }).all("text.appended").at(-1)?.text).toBe("lo")
+    expect(
+      story
+        .says({ ...again, type: "text.delta" })
+        .all("text.appended")
+        .at(-1)?.text
+    ).toBe("lo")
   })
 })

@@ -3,6 +3,8 @@ import { native, running, sending, turn } from "../given.ts"
 
 const done = { providerTurnId: native("p-t1"), outcome: "completed", message: null } as const
 
+const quiet = () => running().deadline("quiet", "t1")
+
 describe("L7: completed only on the provider's own evidence", () => {
   it("L7, A6: a turn whose session is gone after a restart is interrupted, and says why", () => {
     const story = running().live({ type: "absent" })
@@ -38,7 +40,12 @@ describe("L7: completed only on the provider's own evidence", () => {
   })
 
   it("L7: the same turn found running stays running", () => {
-    const story = running().live({ type: "running", generation: 1, providerTurnId: native("p-t1"), turnId: turn("t1") })
+    const story = running().live({
+      type: "running",
+      generation: 1,
+      providerTurnId: native("p-t1"),
+      turnId: turn("t1")
+    })
     expect(story.events).toEqual([])
     expect(story.status).toBe("running")
   })
@@ -51,9 +58,23 @@ describe("L7: completed only on the provider's own evidence", () => {
   })
 
   it("L7: when another turn runs in place of ours, ours is interrupted and the other is shown", () => {
-    const story = running().live({ type: "running", generation: 1, providerTurnId: native("own"), turnId: null })
+    const story = running().live({
+      type: "running",
+      generation: 1,
+      providerTurnId: native("own"),
+      turnId: null
+    })
     expect(story.end("t1")?.state).toBe("interrupted")
     expect(story.state.turns).toMatchObject([{ origin: "provider", providerTurnId: "own" }])
+  })
+
+  it("L7: a turn heard of beside ours is not taken for running when the listing says that nothing runs", () => {
+    const story = running().started("own").live({ type: "idle", generation: 1, last: null })
+    expect(story.state).toMatchObject({ turns: [], session: { status: "ready", heard: [] } })
+    const sent = sending().started("own").live({ type: "idle", generation: 1, last: null })
+    expect(sent.state.turns).toMatchObject([{ id: "t1", state: "sending" }])
+    sent.evidence("t1", { type: "none", message: "" }).stopped().evidence("t1", { type: "none", message: "" })
+    expect(sent.state.turns).toEqual([])
   })
 
   it("L7: a session of another generation is not ours: it counts as gone", () => {
@@ -63,16 +84,27 @@ describe("L7: completed only on the provider's own evidence", () => {
   })
 
   it("L7, B3: quiet for long: the provider is asked, and only its answer settles", () => {
-    const quiet = () => running().deadline("quiet", "t1")
     expect(quiet().owed).toEqual(["turn.probe"])
     const at = { turnId: turn("t1"), generation: 1 }
     const alive = quiet().outcome({ type: "probe.alive", ...at })
     expect(alive.open("t1")).toMatchObject({ state: "running", quiet: "alive" })
     expect(alive.owed).toEqual(["deadline"])
-    expect(quiet().outcome({ type: "probe.failed", ...at }).open("t1")).toMatchObject({ quiet: "unknown" })
-    expect(quiet().outcome({ type: "probe.gone", ...at, ended: null }).end("t1")?.state).toBe("interrupted")
+    expect(
+      quiet()
+        .outcome({ type: "probe.failed", ...at })
+        .open("t1")
+    ).toMatchObject({ quiet: "unknown" })
+    expect(
+      quiet()
+        .outcome({ type: "probe.gone", ...at, ended: null })
+        .end("t1")?.state
+    ).toBe("interrupted")
     const ended = { outcome: "completed", message: null } as const
-    expect(quiet().outcome({ type: "probe.gone", ...at, ended }).end("t1")?.state).toBe("completed")
+    expect(
+      quiet()
+        .outcome({ type: "probe.gone", ...at, ended })
+        .end("t1")?.state
+    ).toBe("completed")
   })
 
   it("L7, B3: a turn that waits for the user may be quiet for as long as they think", () => {

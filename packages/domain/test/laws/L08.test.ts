@@ -1,13 +1,20 @@
 import { describe, expect, it } from "@effect/vitest"
+import { limits } from "../../src/thread/lifecycle.ts"
 import { aThread, idle, other, running, sending, unavailable } from "../given.ts"
 
 const startFailed = (story = aThread().ask("t1")) =>
-  story.begin("session.start").outcome({ type: "start.failed", generation: story.generation, fault: unavailable })
+  story
+    .begin("session.start")
+    .outcome({ type: "start.failed", generation: story.generation, fault: unavailable })
 
 describe("L8: a failed send settles its turn, and the session says why", () => {
   it("L8, A3: with a live binding the session becomes error", () => {
     const story = sending().rejected("t1")
-    expect(story.end("t1")).toMatchObject({ state: "error", reason: "not reachable", delivery: "not_delivered" })
+    expect(story.end("t1")).toMatchObject({
+      state: "error",
+      reason: "not reachable",
+      delivery: "not_delivered"
+    })
     expect(story.state.session).toMatchObject({ status: "error", open: true, lastError: "not reachable" })
   })
 
@@ -19,7 +26,11 @@ describe("L8: a failed send settles its turn, and the session says why", () => {
 
   it("L8, A3: previously stopped, and the next start fails: stopped, with the error", () => {
     const story = startFailed(idle().stop().stopped().ask("t1"))
-    expect(story.state.session).toMatchObject({ status: "stopped", lastError: "not reachable", generation: 2 })
+    expect(story.state.session).toMatchObject({
+      status: "stopped",
+      lastError: "not reachable",
+      generation: 2
+    })
   })
 
   it("L8, A3: another provider is asked for, and does not start: stopped, with the error", () => {
@@ -59,6 +70,18 @@ describe("L8: a failed send settles its turn, and the session says why", () => {
     expect(story.all("turn.send_started").length).toBeLessThanOrEqual(6)
   })
 
+  it("L8: a try that a restart of the server cut short is not the provider's fault, and bounded all the same", () => {
+    const story = sending()
+    let rounds = 0
+    while (story.open("t1") !== undefined && rounds++ < 200) {
+      story.live({ type: "absent" }).evidence("t1", { type: "absent" })
+      if (rounds === 1) expect(story.open("t1")).toMatchObject({ state: "queued", tries: 0, restarts: 1 })
+      if (story.open("t1") !== undefined) story.ready().begin("turn.send")
+    }
+    expect(rounds).toBe(limits.restarts)
+    expect(story.end("t1")).toMatchObject({ state: "error", delivery: "not_delivered" })
+  })
+
   it("L8: the process ends while starting: the turn fails with it", () => {
     const story = aThread().ask("t1").begin("session.start").exited(false, "cannot run")
     expect(story.end("t1")).toMatchObject({ state: "error", reason: "cannot run" })
@@ -71,7 +94,10 @@ describe("L8: a failed send settles its turn, and the session says why", () => {
       running().exited(false).ask("t2"),
       running().live({ type: "absent" }).ask("t2")
     ]) {
-      expect(story.begin("session.start").state.session.resume).toEqual({ provider: "agent", cursor: "cursor" })
+      expect(story.begin("session.start").state.session.resume).toEqual({
+        provider: "agent",
+        cursor: "cursor"
+      })
     }
   })
 })

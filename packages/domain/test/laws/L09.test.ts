@@ -19,7 +19,12 @@ describe("L9: stop is honest", () => {
 
   it("L9, A7: any other failure leaves session and turn as they are, and says so", () => {
     const story = running().stop().stopFailed()
-    expect(story.state.session).toMatchObject({ status: "running", activeTurnId: "t1", stopAsked: null, open: true })
+    expect(story.state.session).toMatchObject({
+      status: "running",
+      activeTurnId: "t1",
+      stopAsked: null,
+      open: true
+    })
     expect(story.lastError).toContain("not reachable")
     expect(story.types).toEqual(["session.stop_failed"])
     expect(story.open("t1")?.state).toBe("running")
@@ -124,7 +129,11 @@ describe("L9: stop is honest", () => {
   })
 
   it("in a deleted thread nobody answers: a turn that asks falls to the deadline of quiet", () => {
-    const story = running().asks("p-t1").command({ type: "thread.delete" }).stopFailed("stop").stopFailed("kill")
+    const story = running()
+      .asks("p-t1")
+      .command({ type: "thread.delete" })
+      .stopFailed("stop")
+      .stopFailed("kill")
     expect(story.open("t1")?.state).toBe("running")
     expect(story.owed).toEqual(["deadline"])
     const gone = { type: "probe.gone", turnId: turn("t1"), generation: 1, ended: null } as const

@@ -42,18 +42,27 @@ describe("L10: what is old, late or doubled changes nothing", () => {
     const { seen } = story.state.session
     story.ended("own")
     const started = { type: "turn.started", providerTurnId: native("own"), turnId: null } as const
-    const ended = { type: "turn.completed", providerTurnId: native("own"), outcome: "failed", message: null } as const
+    const ended = {
+      type: "turn.completed",
+      providerTurnId: native("own"),
+      outcome: "failed",
+      message: null
+    } as const
     expect(story.says(started, { seq: seen }).events).toEqual([])
     expect(story.says(ended, { seq: seen + 1 }).events).toEqual([])
     story.ask("t2").begin("turn.send").accepted("t2")
     expect(story.says(started, { seq: seen }).events).toEqual([])
-    expect(story.says({ type: "session.exited", clean: false, message: null }, { seq: seen }).events).toEqual([])
+    expect(story.says({ type: "session.exited", clean: false, message: null }, { seq: seen }).events).toEqual(
+      []
+    )
   })
 
   it("L10: a copy of `started` for a turn of the provider's own that has ended makes no phantom turn", () => {
     const story = idle().started("own")
     const { seen } = story.state.session
-    story.ended("own").says({ type: "turn.started", providerTurnId: native("own"), turnId: null }, { seq: seen })
+    story
+      .ended("own")
+      .says({ type: "turn.started", providerTurnId: native("own"), turnId: null }, { seq: seen })
     expect(story.state.turns).toEqual([])
   })
 
@@ -63,11 +72,18 @@ describe("L10: what is old, late or doubled changes nothing", () => {
     const seq = 1
     const fresh = idle().stop().stopped().ask("t2").ready()
     expect(fresh.state.session.seen).toBe(0)
-    expect(fresh.says({ type: "turn.started", providerTurnId: native("own"), turnId: null }, { seq }).events).not.toEqual([])
+    expect(
+      fresh.says({ type: "turn.started", providerTurnId: native("own"), turnId: null }, { seq }).events
+    ).not.toEqual([])
   })
 
   it("L10: an interrupt that fails late does not stop the next session, nor the next turn", () => {
-    const story = running().interrupt().ended("p-t1", "interrupted").ask("t2").begin("turn.send").accepted("t2")
+    const story = running()
+      .interrupt()
+      .ended("p-t1", "interrupted")
+      .ask("t2")
+      .begin("turn.send")
+      .accepted("t2")
     expect(story.interruptFailed("t1").events).toEqual([])
     const later = second()
     later.outcome({ type: "interrupt.failed", turnId: turn("t1"), generation: 1, fault: unavailable })
@@ -92,7 +108,12 @@ describe("L10: what is old, late or doubled changes nothing", () => {
 
   it("L10: the acceptance of an earlier generation's send does not start the turn on this one", () => {
     const story = sending().rejected("t1", { reason: "SessionGone", message: "" }).ready().begin("turn.send")
-    story.outcome({ type: "send.accepted", ...{ turnId: turn("t1"), generation: 1 }, providerTurnId: native("p") })
+    story.outcome({
+      type: "send.accepted",
+      turnId: turn("t1"),
+      generation: 1,
+      providerTurnId: native("p")
+    })
     expect(story.events).toEqual([])
     expect(story.open("t1")?.state).toBe("sending")
   })

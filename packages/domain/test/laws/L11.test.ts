@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { FastCheck as fc } from "effect/testing"
+import * as fc from "fast-check"
 import { repetition } from "../../src/receipt.ts"
 import { idle, turn } from "../given.ts"
 
@@ -20,7 +20,11 @@ describe("L11: a command id is answered once", () => {
 
   it("L11, C2: a turn id is used once in a thread, while it is open and after it has settled", () => {
     const start = { type: "thread.turn.start", messageId: "m" as never, text: "x" } as const
-    expect(idle().ask("t1").refusal({ ...start, turnId: turn("t1") })).toBe("TurnIdTaken")
+    expect(
+      idle()
+        .ask("t1")
+        .refusal({ ...start, turnId: turn("t1") })
+    ).toBe("TurnIdTaken")
     expect(idle().refusal({ ...start, turnId: turn("t0") }, { turnIdTaken: true })).toBe("TurnIdTaken")
   })
 })

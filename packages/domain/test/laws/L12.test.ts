@@ -19,14 +19,18 @@ describe("L12: no prompt is sent twice, none vanishes", () => {
   })
 
   it("L12: found running: the turn runs", () => {
-    const story = sending().unknown("t1").evidence("t1", { ...found, running: true })
+    const story = sending()
+      .unknown("t1")
+      .evidence("t1", { ...found, running: true })
     expect(story.open("t1")).toMatchObject({ state: "running", providerTurnId: "p-t1" })
     expect(story.all("turn.send_started")).toHaveLength(1)
   })
 
   it("L12: found ended: its outcome and its texts are taken from the record", () => {
     const texts = [{ kind: "assistant_message", providerItemId: "i", text: "Done." }] as const
-    const story = sending().unknown("t1").evidence("t1", { ...finished, texts })
+    const story = sending()
+      .unknown("t1")
+      .evidence("t1", { ...finished, texts })
     expect(story.end("t1")).toMatchObject({ state: "completed", delivery: "delivered" })
     expect(story.all("item.completed")).toMatchObject([{ text: "Done.", status: "completed", turnId: "t1" }])
   })
@@ -62,9 +66,13 @@ describe("L12: no prompt is sent twice, none vanishes", () => {
   })
 
   it("L12, C1: the same restart with the message in the record: its state is adopted, nothing is sent", () => {
-    const ended = sending().live({ type: "absent" }).evidence("t1", { ...finished, texts: [] })
+    const ended = sending()
+      .live({ type: "absent" })
+      .evidence("t1", { ...finished, texts: [] })
     expect(ended.end("t1")?.state).toBe("completed")
-    const cut = sending().live({ type: "absent" }).evidence("t1", { ...found, running: true })
+    const cut = sending()
+      .live({ type: "absent" })
+      .evidence("t1", { ...found, running: true })
     expect(cut.end("t1")).toMatchObject({ state: "interrupted", delivery: "delivered" })
   })
 

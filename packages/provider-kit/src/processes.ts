@@ -5,7 +5,8 @@
  * at which it was started, as the kernel tells it.
  */
 import { execFileSync } from "node:child_process"
-import { readdirSync, readFileSync } from "node:fs"
+import { accessSync, constants, readdirSync, readFileSync } from "node:fs"
+import { delimiter, isAbsolute, join } from "node:path"
 import { Effect, Schedule } from "effect"
 
 export interface ProcessId {
@@ -36,6 +37,55 @@ export const descendantsOf = (pid: number): ReadonlyArray<ProcessId> => {
     }
   }
   return [...found.values()]
+}
+
+/**
+ * All processes whose environment says `name=value`, or a value that begins so: a mark that every child
+ * inherits finds those that have left their parent and its group. Where the system has no /proc there is none.
+ */
+export const marked = (name: string, value: string): ReadonlyArray<ProcessId> =>
+  process.platform !== "linux"
+    ? []
+    : readdirSync("/proc")
+        .filter((entry) => /^\d+$/.test(entry) && entry !== String(process.pid))
+        .flatMap((entry) =>
+          environmentOf(entry).includes(`\0${name}=${value}`) ? (statOf(Number(entry)) ?? []) : []
+        )
+
+const environmentOf = (pid: string): string => {
+  try {
+    return `\0${readFileSync(`/proc/${pid}/environ`, "latin1")}`
+  } catch {
+    return ""
+  }
+}
+
+/** What a process was called with, or nothing when it is gone or the system does not tell. */
+export const argumentsOf = ({ pid }: ProcessId): ReadonlyArray<string> => {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0")
+  } catch {
+    return []
+  }
+}
+
+/** A program by its path, or by its name on the environment's path; null when there is none to run. */
+export const findProgram = (
+  wanted: string,
+  env: Readonly<Record<string, string | undefined>>
+): string | null => {
+  if (isAbsolute(wanted) || wanted.includes("/")) return isExecutable(wanted) ? wanted : null
+  const folders = (env["PATH"] ?? "").split(delimiter).filter((folder) => folder !== "")
+  return folders.map((folder) => join(folder, wanted)).find(isExecutable) ?? null
+}
+
+const isExecutable = (path: string): boolean => {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** Signals a whole group. True when there was somebody to signal. */

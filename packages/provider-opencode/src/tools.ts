@@ -1,0 +1,54 @@
+/** How a tool of OpenCode is shown. Pure. */
+import type { ItemDetail, ItemEnd, ItemKind } from "@turnkeeper/domain/runtime/ProviderEvent"
+import { bounded } from "@turnkeeper/provider-kit/detail"
+import type { ToolPart } from "./protocol.ts"
+
+const kinds: Readonly<Record<string, ItemKind>> = {
+  bash: "command",
+  edit: "file_change",
+  multiedit: "file_change",
+  write: "file_change",
+  patch: "file_change",
+  apply_patch: "file_change",
+  webfetch: "web_search",
+  websearch: "web_search",
+  codesearch: "web_search"
+}
+
+export const kindOf = ({ tool }: ToolPart): ItemKind => kinds[tool] ?? "tool_call"
+
+const titleMax = 500
+
+export const titleOf = ({ tool, state }: ToolPart): string => {
+  const said = [state.input?.["command"], state.input?.["filePath"], state.title].find(
+    (text) => typeof text === "string" && text !== ""
+  )
+  return String(said ?? tool).slice(0, titleMax)
+}
+
+/** The diff comes with the end only: it would be stored twice. */
+export const detailOf = (part: ToolPart, done: boolean): ItemDetail => {
+  const { tool, state } = part
+  const { metadata = {} } = state
+  if (kindOf(part) === "command") {
+    return bounded({ command: state.input?.["command"], exitCode: metadata["exit"], error: state.error })
+  }
+  return bounded({
+    tool,
+    ...(done && kindOf(part) === "file_change" ? { diff: metadata["diff"], path: state.input?.["filePath"] } : {}),
+    ...(kindOf(part) === "file_change" ? {} : { arguments: state.input }),
+    error: state.error
+  })
+}
+
+/** What the tool has printed so far, where it prints; OpenCode sends all of it each time. */
+export const outputOf = (part: ToolPart): string | null => {
+  if (kindOf(part) === "file_change") return null
+  const output = part.state.output ?? part.state.metadata?.["output"]
+  return typeof output === "string" ? output : null
+}
+
+export const endOf = ({ state }: ToolPart, declined: boolean): ItemEnd => {
+  if (state.status === "completed") return "completed"
+  return declined ? "declined" : "failed"
+}

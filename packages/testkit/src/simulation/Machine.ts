@@ -1,0 +1,154 @@
+/**
+ * One life of the server: the real core on the real database file.
+ *
+ * A crash is sudden. From that moment nothing that this life still does reaches the file, a provider or a
+ * client, and its clock wakes nobody; what was not committed is gone with it. Nothing is closed in order.
+ */
+import type { Command } from "@turnkeeper/contracts/Command"
+import type { DispatchFailure } from "@turnkeeper/contracts/Errors"
+import type { ThreadItem } from "@turnkeeper/contracts/Streams"
+import type { Cursor } from "@turnkeeper/contracts/Streams"
+import type { ThreadId } from "@turnkeeper/domain/ids"
+import type { Provider } from "@turnkeeper/provider-kit/Provider"
+import { Cause, Context, Effect, Exit, Fiber, Layer, Logger, References, Result, Scope, Stream } from "effect"
+import type { Committed } from "../../../../apps/server/src/engine/Change.ts"
+import { Engine } from "../../../../apps/server/src/engine/Engine.ts"
+import { Feed } from "../../../../apps/server/src/engine/Feed.ts"
+import { ThreadView } from "../../../../apps/server/src/projection/ThreadView.ts"
+import { threadSubscription } from "../../../../apps/server/src/rpc/ThreadSubscription.ts"
+import { coreLayer, storeLayer } from "../../../../apps/server/src/server.ts"
+import { defaults, Settings } from "../../../../apps/server/src/Settings.ts"
+import { beforeListening } from "../../../../apps/server/src/startup.ts"
+import { Meta } from "../../../../apps/server/src/store/Meta.ts"
+import type { Loop } from "./Loop.ts"
+
+export type Answered = Result.Result<Committed, DispatchFailure>
+
+export interface Machine {
+  readonly isAlive: () => boolean
+  /** It was started up in full and takes commands. */
+  readonly isListening: () => boolean
+  /** Sends a command; tells the answer, unless the machine dies first. */
+  readonly dispatch: (command: Command, told: (answer: Answered) => void) => void
+  /** What a client's subscription brings, until it is cancelled or the machine dies. */
+  readonly subscribe: (
+    threadId: ThreadId,
+    after: Cursor | null,
+    told: (item: ThreadItem) => void
+  ) => { readonly cancel: () => void }
+  /** What a client that comes now would be shown first; null where there is no such thread. */
+  readonly snapshot: (threadId: ThreadId) => Promise<ThreadItem | null>
+  readonly crash: () => void
+  /** Ends in order; resolves when it has ended. Time has to pass meanwhile where it waits for somebody. */
+  readonly stop: () => Promise<void>
+}
+
+export interface MachineOptions {
+  readonly loop: Loop
+  readonly database: string
+  /** The providers as this life reaches them: through the given word whether it still lives. */
+  readonly providers: (isAlive: () => boolean) => ReadonlyArray<Provider>
+  readonly gatherMs: number
+  /** What no run may bring: an error in the server's log, a command that ends in a defect. */
+  readonly complain: (what: string) => void
+}
+
+type Services =
+  | Layer.Success<ReturnType<typeof coreLayer>>
+  | Layer.Success<ReturnType<typeof storeLayer>>
+
+export const start = ({ loop, database, providers, gatherMs, complain }: MachineOptions): Machine => {
+  let alive = true
+  let services: Context.Context<Services> | null = null
+  const isAlive = () => alive
+  const file = Scope.makeUnsafe()
+  const work = Scope.makeUnsafe()
+
+  const build = Effect.gen(function* () {
+    const store = yield* Layer.buildWithMemoMap(storeLayer(database), Layer.makeMemoMapUnsafe(), file)
+    const core = coreLayer(providers(isAlive)).pipe(
+      Layer.provideMerge(Layer.succeedContext(store)),
+      Layer.provide(Layer.succeed(Settings, { ...defaults, gatherMs }))
+    )
+    const built = yield* Layer.buildWithMemoMap(core, Layer.makeMemoMapUnsafe(), work)
+    yield* Effect.provide(beforeListening, built)
+    services = built
+  })
+
+  const fork = <A, E>(effect: Effect.Effect<A, E>) =>
+    loop.fork(Effect.provide(effect, errorsTo(isAlive, complain)), isAlive)
+
+  const closeFile = () => void Effect.runSync(Scope.close(file, Exit.void))
+
+  watch(fork(build), (exit) => {
+    if (alive && Exit.isFailure(exit)) complain(`The server did not start: ${Cause.pretty(exit.cause)}`)
+  })
+
+  return {
+    isAlive,
+    isListening: () => alive && services !== null,
+    dispatch: (command, told) => {
+      const sent = Effect.flatMap(Engine, (engine) => engine.dispatch(command, "simulated"))
+      watch(fork(Effect.provideContext(Effect.result(sent), services!)), (exit) => {
+        if (!alive) return
+        if (Exit.isSuccess(exit)) return told(exit.value)
+        if (!Cause.hasInterruptsOnly(exit.cause))
+          complain(`${command.type} broke: ${Cause.pretty(exit.cause)}`)
+      })
+    },
+    subscribe: (threadId, after, told) => {
+      const source = Effect.gen(function* () {
+        const { epoch } = yield* Meta
+        return { epoch, feed: yield* Feed, view: yield* ThreadView }
+      })
+      const following = Effect.gen(function* () {
+        const input = { threadId, tail: 500, ...(after !== null && { after }) }
+        const items = threadSubscription(yield* source, input)
+        yield* Stream.runForEach(items, (item) => Effect.sync(() => alive && told(item)))
+      }).pipe(Effect.catchTag("ThreadNotFound", () => Effect.void))
+      const fiber = fork(Effect.provideContext(Effect.scoped(following), services!))
+      watch(fiber, (exit) => {
+        if (alive && Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) {
+          complain(`A subscription broke: ${Cause.pretty(exit.cause)}`)
+        }
+      })
+      return { cancel: () => fiber.interruptUnsafe() }
+    },
+    snapshot: async (threadId) => {
+      const read = Effect.flatMap(ThreadView, (view) => view.snapshot(threadId, 500))
+      const fiber = fork(Effect.provideContext(read, services!))
+      await loop.settle()
+      const exit = await Effect.runPromise(Fiber.await(fiber))
+      if (Exit.isFailure(exit)) throw new Error(`No snapshot: ${Cause.pretty(exit.cause)}`)
+      return exit.value === null ? null : { type: "snapshot", ...exit.value }
+    },
+    crash: () => {
+      alive = false
+      closeFile()
+    },
+    stop: async () => {
+      const closing = fork(Scope.close(work, Exit.void))
+      services = null
+      for (let waited = 0; closing.pollUnsafe() === undefined && waited < 120; waited++) await loop.pass(1_000)
+      if (closing.pollUnsafe() === undefined) complain("The server did not end within two minutes")
+      alive = false
+      closeFile()
+    }
+  }
+}
+
+const watch = <A, E>(fiber: Fiber.Fiber<A, E>, ended: (exit: Exit.Exit<A, E>) => void) =>
+  void fiber.addObserver(ended)
+
+/** What a dead process would have logged is nobody's. */
+const errorsTo = (isAlive: () => boolean, complain: (what: string) => void) =>
+  Layer.mergeAll(
+    Logger.layer([
+      Logger.make(({ logLevel, message, cause }) => {
+        if (isAlive() && (logLevel === "Error" || logLevel === "Fatal")) {
+          complain(`The server logged: ${String(message)} ${Cause.pretty(cause)}`)
+        }
+      })
+    ]),
+    Layer.succeed(References.MinimumLogLevel, "Error")
+  )

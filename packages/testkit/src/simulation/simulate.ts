@@ -1,0 +1,488 @@
+/**
+ * One run: the real core on a virtual clock, hostile providers, impatient clients, crashes. What comes of
+ * it depends on the plan alone.
+ *
+ *     plan ──▶ deed, pause, deed, pause … ──▶ the providers calm down ──▶ everything comes to rest ──▶ judged
+ *                       └─▶ judged whenever nobody can go on without time
+ */
+import type { Command } from "@turnkeeper/contracts/Command"
+import type { ProjectId, ThreadId } from "@turnkeeper/domain/ids"
+import { ProviderInstanceId, ProviderTurnId } from "@turnkeeper/domain/ids"
+import type { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
+import { isSettled } from "@turnkeeper/domain/thread/lifecycle"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { makeRandom } from "../crash/random.ts"
+import type { Request, View } from "../View.ts"
+import { makeJudge } from "./check.ts"
+import type { Judge } from "./check.ts"
+import { makeCustomer, viewOf } from "./Customer.ts"
+import type { Customer } from "./Customer.ts"
+import { makeHostile } from "./Hostile.ts"
+import type { Hostile } from "./Hostile.ts"
+import { Endless, makeLoop } from "./Loop.ts"
+import type { Loop } from "./Loop.ts"
+import { start } from "./Machine.ts"
+import type { Machine } from "./Machine.ts"
+import type { Deed, Pause, Plan } from "./plan.ts"
+
+export interface Outcome {
+  readonly violations: ReadonlyArray<string>
+  readonly trace: ReadonlyArray<string>
+  /** Of the whole event log. */
+  readonly hash: string
+  readonly steps: number
+  readonly crashes: number
+  readonly turns: number
+}
+
+const project = "project" as ProjectId
+const beginning = 1_700_000_000_000
+const violationsMax = 20
+
+export const simulate = async (plan: Plan): Promise<Outcome> => {
+  const directory = mkdtempSync(join(tmpdir(), "turnkeeper-simulation-"))
+  try {
+    return await new Run(plan, directory).all()
+  } finally {
+    rmSync(directory, { recursive: true, force: true })
+  }
+}
+
+class Run {
+  readonly plan: Plan
+  readonly loop: Loop
+  readonly threads: ReadonlyArray<ThreadId>
+  readonly customers: ReadonlyArray<Customer>
+  readonly providers: ReadonlyArray<Hostile>
+  readonly database: string
+  readonly records: ReadonlyArray<string>
+  readonly violations: Array<string> = []
+  readonly trace: Array<string> = []
+  machine: Machine
+  judge: Judge | null = null
+  crashes = 0
+  commands = 0
+
+  constructor(plan: Plan, directory: string) {
+    const { setting, seed } = plan
+    const random = makeRandom(seed).fork(2)
+    this.plan = plan
+    this.database = join(directory, "simulated.db")
+    this.loop = makeLoop({ ...setting, random: random.fork(1), startAt: beginning })
+    this.threads = Array.from({ length: setting.threads }, (_, index) => `thread-${index + 1}` as ThreadId)
+    this.customers = [0, 1].map(() => makeCustomer(this.threads, this.complain))
+    this.records = setting.providers.map(({ id }) => join(directory, id))
+    this.providers = setting.providers.map((provider, index) =>
+      makeHostile({
+        ...provider,
+        instanceId: ProviderInstanceId.make(provider.id),
+        loop: this.loop,
+        random: random.fork(2 + index),
+        hostility: setting.hostility,
+        recordDirectory: this.records[index]!,
+        trace: this.note
+      })
+    )
+    this.machine = this.boot()
+  }
+
+  readonly note = (line: string): void => void this.trace.push(`  ${this.time()} ${line}`)
+  readonly complain = (what: string): void => {
+    this.trace.push(`VIOLATION ${what}`)
+    if (this.violations.length < violationsMax) this.violations.push(what)
+  }
+
+  async all(): Promise<Outcome> {
+    const { plan } = this
+    try {
+      await this.prepare()
+      for (const [index, { deed, pause }] of plan.steps.entries()) {
+        this.trace.push(`${index + 1}. ${this.time()} ${JSON.stringify(deed)} ${JSON.stringify(pause)}`)
+        await this.act(deed)
+        await this.wait(pause)
+        this.readLog()
+        if (this.violations.length > 0) break
+      }
+      if (this.violations.length === 0) await this.finish()
+    } catch (error) {
+      if (!(error instanceof Endless)) throw error
+      this.complain(`L14: ${error.message}`)
+    }
+    const { judge, loop } = this
+    const outcome = {
+      violations: this.violations,
+      trace: this.trace,
+      hash: judge?.hash() ?? "",
+      steps: loop.steps(),
+      crashes: this.crashes,
+      turns: judge?.turns() ?? 0
+    }
+    judge?.close()
+    // A view that still waits for its first word would keep the process alive.
+    for (const customer of this.customers) customer.disconnect()
+    if (this.machine.isAlive()) this.machine.crash()
+    return outcome
+  }
+
+  // The server
+
+  boot(): Machine {
+    const { database, loop, providers, complain, plan } = this
+    return start({
+      loop,
+      database,
+      complain,
+      gatherMs: plan.setting.gatherMs,
+      providers: (isAlive) => providers.map((provider) => provider.reachedBy(isAlive))
+    })
+  }
+
+  /** The project and the threads are there before anything goes wrong. */
+  async prepare(): Promise<void> {
+    const [customer] = this.customers
+    await this.listening()
+    const directory = "/simulated"
+    this.send(customer!, { type: "project.create", projectId: project, title: "Simulated", directory })
+    await this.loop.settle()
+    for (const threadId of this.threads) {
+      this.send(customer!, {
+        type: "thread.create",
+        threadId,
+        projectId: project,
+        title: "Simulated",
+        provider: this.providers[0]!.instanceId
+      })
+    }
+    await this.loop.settle()
+    this.judge = makeJudge(this.database, this.records)
+    this.customers[1]!.connect(this.machine)
+    this.customers[0]!.disconnect()
+    this.customers[0]!.connect(this.machine)
+    await this.rest()
+  }
+
+  /** Waits until the server takes commands, and connects the clients anew. */
+  async listening(): Promise<boolean> {
+    for (let waited = 0; waited < 300 && !this.machine.isListening(); waited++) await this.loop.pass(1_000)
+    if (!this.machine.isListening()) this.complain("L14: the server does not start within five minutes")
+    const [first] = this.customers
+    if (this.judge === null) first!.connect(this.machine)
+    return this.machine.isListening()
+  }
+
+  crash(died: boolean): void {
+    this.crashes += 1
+    for (const customer of this.customers) customer.disconnect()
+    this.machine.crash()
+    for (const provider of this.providers) provider.serverGone(died)
+    this.machine = this.boot()
+  }
+
+  async restart(): Promise<void> {
+    for (const customer of this.customers) customer.disconnect()
+    await this.machine.stop()
+    for (const provider of this.providers) provider.serverGone(false)
+    this.machine = this.boot()
+  }
+
+  // Deeds
+
+  async act(deed: Deed): Promise<void> {
+    switch (deed.type) {
+      case "crash":
+        return this.crash(deed.died)
+      case "restart":
+        return this.restart()
+      case "disconnect":
+        return this.customers[deed.client]!.disconnect()
+      case "reconnect":
+        return this.reconnect(deed.client)
+      case "provider dies":
+      case "provider exits":
+      case "own turn":
+      case "re-ask":
+      case "old word":
+        return this.provoke(deed)
+      case "repeat":
+      case "reuse":
+        return this.again(deed)
+      default: {
+        const customer = this.customers[deed.client]!
+        const command = this.commandOf(deed, customer.view(this.threads[deed.thread]!))
+        if (command === null) return
+        this.send(customer, command, deed.type === "say" ? deed.copies : 1)
+      }
+    }
+  }
+
+  reconnect(client: number): void {
+    const customer = this.customers[client]!
+    if (!this.machine.isListening()) return
+    customer.disconnect()
+    customer.connect(this.machine)
+  }
+
+  send(customer: Customer, command: Record<string, unknown>, copies = 1): void {
+    this.commands += 1
+    customer.send({ ...command, commandId: `command-${this.commands}` } as never as Command, copies)
+  }
+
+  commandOf(
+    deed: Exclude<
+      Deed,
+      { readonly type: "crash" | "restart" | "disconnect" | "reconnect" | "repeat" | "reuse" }
+    >,
+    view: View
+  ): Record<string, unknown> | null {
+    const threadId = view.threadId
+    const at = <A>(all: ReadonlyArray<A>): A | undefined =>
+      "pick" in deed ? all[Math.floor(deed.pick * all.length)] : undefined
+    const turns = [...view.turns.values()]
+    const name = `turn-${this.commands + 1}`
+    switch (deed.type) {
+      case "say": {
+        const elsewhere = deed.elsewhere && { provider: this.providers[1]!.instanceId }
+        const { delivery, text } = deed
+        const messageId = `${name}-message`
+        return { type: "thread.turn.start", threadId, turnId: name, messageId, text, delivery, ...elsewhere }
+      }
+      case "interrupt": {
+        const turn = deed.named ? at(turns.filter(({ state }) => !isSettled(state))) : undefined
+        return { type: "thread.turn.interrupt", threadId, ...(turn && { turnId: turn.turnId }) }
+      }
+      case "retry": {
+        const turnId = at(turns.filter(({ state }) => isSettled(state)))?.turnId
+        if (turnId === undefined) return null
+        return {
+          type: "thread.turn.retry",
+          threadId,
+          turnId,
+          newTurnId: name,
+          newMessageId: `${name}-message`
+        }
+      }
+      case "edit":
+      case "reorder": {
+        const queued = turns.filter(({ state }) => state === "queued")
+        const turnId = at(queued)?.turnId
+        if (turnId === undefined) return null
+        const type = `thread.turn.${deed.type}`
+        if (deed.type === "edit") return { type, threadId, turnId, text: `Rather this, ${name}` }
+        const before = queued.find((turn) => turn.turnId !== turnId)?.turnId ?? null
+        return { type, threadId, turnId, before }
+      }
+      case "answer": {
+        const request = at(view.openRequests())
+        return request === undefined ? null : answerTo(threadId, request, deed.pick)
+      }
+      case "stop":
+        return { type: "thread.session.stop", threadId, force: deed.force }
+      case "switch":
+        return { type: "thread.update", threadId, provider: at(this.providers)!.instanceId }
+      case "archive":
+      case "unarchive":
+      case "delete":
+        return { type: `thread.${deed.type}`, threadId }
+      default:
+        return null
+    }
+  }
+
+  again(deed: Extract<Deed, { readonly type: "repeat" | "reuse" }>): void {
+    const customer = this.customers[deed.client]!
+    const accepted = customer.sent.filter(({ answer }) => answer === "accepted")
+    const one = accepted[Math.floor(deed.pick * accepted.length)]
+    if (one === undefined || !customer.isConnected()) return
+    if (deed.type === "repeat") return customer.repeat(one)
+    const threadId = this.threads[deed.thread]!
+    const { commandId } = one.command
+    customer.reuse(one, { type: "thread.update", threadId, commandId, title: "Another body" } as Command)
+  }
+
+  /** The provider does something by itself, or says what it should not. */
+  provoke(deed: Extract<Deed, { readonly thread: number }>): void {
+    const threadId = this.threads[deed.thread]!
+    const provider = this.providers[deed.pick < 0.7 ? 0 : 1]!
+    const control = provider.control()
+    if (!control.live().some((live) => live.threadId === threadId)) return
+    const say = (event: ProviderEvent) => void this.loop.fork(control.emit(threadId, event))
+    if (deed.type === "provider dies") return void this.loop.fork(control.crash(threadId))
+    if (deed.type === "provider exits") return void this.loop.fork(control.exit(threadId))
+    const running = control.activeTurn(threadId)
+    for (const event of wordsOf(deed, running, this.commands)) say(event)
+  }
+
+  // Time
+
+  async wait(pause: Pause): Promise<void> {
+    if (pause.type === "steps") await this.loop.run(pause.steps)
+    else if (pause.type === "time") await this.loop.pass(pause.ms)
+    else await this.rest()
+    // A server that has come up is found by those who look for it; who has left stays away.
+    if (this.machine.isListening()) {
+      for (const customer of this.customers) if (!customer.isConnected()) this.mayReturn(customer)
+    }
+  }
+
+  mayReturn(customer: Customer): void {
+    if (this.customers[0] === customer || this.commands % 3 === 0) customer.connect(this.machine)
+  }
+
+  /** Nobody can go on without time: what must hold then is looked at. */
+  async rest(): Promise<void> {
+    await this.loop.settle()
+    this.readLog()
+    for (const breach of this.judge!.atRest()) this.complain(breach)
+    for (const customer of this.customers) {
+      for (const breach of this.judge!.kept(customer.sent)) this.complain(breach)
+    }
+    if (this.machine.isListening()) for (const threadId of this.threads) await this.compare(threadId)
+  }
+
+  readLog(): void {
+    for (const line of this.judge?.read() ?? []) this.trace.push(line)
+  }
+
+  /** Every client that was told everything has what a client that comes now is shown. */
+  async compare(threadId: ThreadId): Promise<void> {
+    const snapshot = await this.machine.snapshot(threadId)
+    if (snapshot === null) return
+    const fresh = await viewOf(threadId, snapshot)
+    for (const [index, customer] of this.customers.entries()) {
+      const view = customer.view(threadId)
+      for (const fault of view.faults.splice(0)) this.complain(`A client of ${threadId}: ${fault}`)
+      if (!customer.isConnected() || !view.synchronized || view.ended !== null) continue
+      for (const difference of differencesOf(view, fresh)) {
+        this.complain(`Client ${index} of ${threadId} sees something else: ${difference}`)
+      }
+    }
+  }
+
+  // The end
+
+  async finish(): Promise<void> {
+    this.trace.push(`end. ${this.time()}`)
+    if (!(await this.listening())) return
+    for (const provider of this.providers) provider.calm(this.plan.setting.endsDeaf)
+    for (const [client] of this.customers.entries()) this.reconnect(client)
+    await this.comeToRest()
+    if (this.violations.length > 0) return
+    for (const provider of this.providers) provider.calm(false)
+    for (const breach of await this.judge!.rebuilt(this.loop)) this.complain(breach)
+  }
+
+  /** L14. First without a hand, then as a user would who has seen enough. */
+  async comeToRest(): Promise<void> {
+    for (let minute = 0; minute < 90 && this.violations.length === 0; minute++) {
+      await this.rest()
+      if (this.openThreads().length === 0) return
+      this.answerAll()
+      await this.loop.pass(minute < 20 ? 60_000 : 120_000)
+      if (minute < 25) continue
+      for (const threadId of this.openThreads()) {
+        const isWorking = this.providers.some((provider) => provider.isWorking(threadId))
+        if (minute === 25 && !isWorking && !this.plan.setting.endsDeaf) {
+          this.complain(`L14: nobody works for ${threadId}, and it does not come to rest: ${this.told(threadId)}`)
+        }
+        this.trace.push(`  ${this.time()} the user interrupts ${threadId}`)
+        const type = minute < 60 ? "thread.turn.interrupt" : "thread.session.stop"
+        this.send(this.customers[0]!, { type, threadId })
+      }
+    }
+    for (const threadId of this.openThreads()) this.complain(`L14: ${threadId} never rests: ${this.told(threadId)}`)
+  }
+
+  openThreads(): ReadonlyArray<ThreadId> {
+    return this.threads.filter((threadId) => {
+      const { session, turns } = this.judge!.stateOf(threadId)
+      return turns.length > 0 || session.stopAsked !== null || session.status === "starting"
+    })
+  }
+
+  answerAll(): void {
+    for (const threadId of this.threads) {
+      for (const request of this.customers[0]!.view(threadId).openRequests()) {
+        this.send(this.customers[0]!, answerTo(threadId, request, 0))
+      }
+    }
+  }
+
+  told(threadId: ThreadId): string {
+    const { session, turns, requests } = this.judge!.stateOf(threadId)
+    return JSON.stringify({ session, turns, requests })
+  }
+
+  time(): string {
+    return `${((this.loop.now() - beginning) / 1_000).toFixed(3)}s`
+  }
+}
+
+const answerTo = (threadId: string, { requestId, decisions }: Request, pick: number) => {
+  const decision = decisions[Math.floor(pick * decisions.length)]
+  const given = decision === undefined ? { answers: { answer: ["a"] } } : { decision }
+  return { type: "thread.request.answer", threadId, requestId, ...given }
+}
+
+/** What a provider may come up with while this turn, or none, runs on its session. */
+const wordsOf = (
+  deed: Extract<Deed, { readonly thread: number }>,
+  running: ProviderTurnId | null,
+  ordinal: number
+): ReadonlyArray<ProviderEvent> => {
+  const own = ProviderTurnId.make(`own-${ordinal}-${deed.pick}`)
+  const message = null
+  switch (deed.type) {
+    case "own turn":
+      return [
+        { type: "turn.started", providerTurnId: own, turnId: null },
+        ...(deed.pick < 0.6
+          ? [{ type: "turn.completed", providerTurnId: own, outcome: "completed", message } as const]
+          : [])
+      ]
+    case "re-ask":
+      return [
+        {
+          type: "request.opened",
+          providerTurnId: running,
+          requestKey: deed.pick < 0.5 ? "request-1" : `key-${ordinal}`,
+          kind: "command_approval",
+          ask: { title: "make", detail: {}, decisions: ["accept", "decline"], questions: [] }
+        }
+      ]
+    case "old word": {
+      const transient = { type: "error.transient", providerTurnId: running, message: "again", attempt: 1, limit: 5 }
+      const words: ReadonlyArray<ProviderEvent> = [
+        { type: "turn.completed", providerTurnId: null, outcome: "completed", message },
+        { type: "turn.aborted", providerTurnId: null, message },
+        { type: "turn.completed", providerTurnId: own, outcome: "failed", message },
+        { type: "turn.started", providerTurnId: own, turnId: null },
+        { type: "error.final", providerTurnId: running, message: "It will fail" },
+        { type: "text.delta", providerTurnId: own, providerItemId: "nothing", text: "lost words" },
+        { type: "request.resolved", requestKey: "request-1" },
+        transient as ProviderEvent
+      ]
+      return words.slice(Math.floor(deed.pick * words.length)).slice(0, 1)
+    }
+    default:
+      return []
+  }
+}
+
+const differencesOf = (view: View, fresh: View): ReadonlyArray<string> => {
+  const found: Array<string> = []
+  const compare = (what: string, mine: unknown, truth: unknown) => {
+    const [one, other] = [JSON.stringify(mine), JSON.stringify(truth)]
+    if (one !== other) found.push(`${what} is ${one} instead of ${other}`)
+  }
+  compare("version", view.version, fresh.version)
+  compare("session", view.session, fresh.session)
+  for (const turn of fresh.turns.values()) compare(turn.turnId, view.turn(turn.turnId), turn)
+  const shown = new Map(view.entries.map((entry) => [entry.id, entry]))
+  // A notice has no item of its own in a view.
+  for (const entry of fresh.entries) if (entry.kind !== "notice") compare(entry.id, shown.get(entry.id), entry)
+  const open = (of: View) => of.openRequests().map((request) => JSON.stringify(request)).sort()
+  compare("open requests", open(view), open(fresh))
+  return found
+}
