@@ -43,5 +43,5 @@ export const Generation = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 export type Generation = typeof Generation.Type
 
 /** Milliseconds since 1970 on the server's wall clock. For people; no rule depends on their differences. */
-export const Millis = Schema.Number
+export const Millis = Schema.Finite
 export type Millis = typeof Millis.Type

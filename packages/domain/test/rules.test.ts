@@ -227,7 +227,15 @@ describe("the rules", () => {
 const codec = Schema.toCodecJson(ThreadEvent)
 const decode = Schema.decodeUnknownSync(codec)
 const encode = Schema.encodeSync(codec)
-const throughLog = (event: ThreadEvent): ThreadEvent => decode(JSON.parse(JSON.stringify(encode(event))))
+const isThreadEvent = Schema.is(ThreadEvent)
+
+/** The log holds plain JSON; what crosses the wire goes through the codec. Both must give the same back. */
+const throughLog = (event: ThreadEvent): ThreadEvent => {
+  const read: unknown = JSON.parse(JSON.stringify(event))
+  if (!isThreadEvent(read)) throw new Error(`unreadable: ${JSON.stringify(read)}`)
+  expect(decode(JSON.parse(JSON.stringify(encode(event))))).toEqual(read)
+  return read
+}
 
 /** Details are JSON by promise and anything by type: here they are JSON. JSON knows no minus zero. */
 const plain = (event: ThreadEvent): ThreadEvent =>
@@ -278,6 +286,18 @@ describe("the log", () => {
       world = worldAfter(world, move, events, kernel)
     }
     expect(log.map(throughLog).reduce(evolve, start.state)).toEqual(world.state)
+  })
+
+  it("L15: a usage that JSON cannot hold is not recorded, for its thread could not be read again", () => {
+    const counts = { inputTokens: 1, cachedInputTokens: 0, outputTokens: 2, reasoningTokens: 0 }
+    const says = (outputTokens: number) =>
+      running().says({
+        type: "usage",
+        providerTurnId: ProviderTurnId.make("p-t1"),
+        usage: { ...counts, outputTokens }
+      })
+    for (const number of [Number.NaN, Number.POSITIVE_INFINITY]) expect(says(number).events).toEqual([])
+    expect(says(2).types).toEqual(["usage.reported"])
   })
 
   it("an event that no version of this knows is refused, not guessed", () => {

@@ -69,12 +69,13 @@ export const Ask = Schema.Struct({
 })
 export type Ask = typeof Ask.Type
 
+/** Finite: the log is JSON, which would turn any other number into null and the thread unreadable. */
 export const Usage = Schema.Struct({
-  inputTokens: Schema.Number,
-  cachedInputTokens: Schema.Number,
-  outputTokens: Schema.Number,
-  reasoningTokens: Schema.Number,
-  costUsd: Schema.optionalKey(Schema.Number)
+  inputTokens: Schema.Finite,
+  cachedInputTokens: Schema.Finite,
+  outputTokens: Schema.Finite,
+  reasoningTokens: Schema.Finite,
+  costUsd: Schema.optionalKey(Schema.Finite)
 })
 export type Usage = typeof Usage.Type
 

@@ -7,13 +7,13 @@ import { Schema } from "effect"
 import {
   CommandId,
   MessageId,
-  Millis,
   ProjectId,
   ProviderInstanceId,
   RequestId,
   ThreadId,
   TurnId
 } from "../ids.ts"
+import type { Millis } from "../ids.ts"
 import { Decision } from "../runtime/ProviderEvent.ts"
 import { limits } from "./lifecycle.ts"
 

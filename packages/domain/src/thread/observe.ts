@@ -4,8 +4,10 @@
  * One exhaustive match over each (B1): a new kind of event does not compile until it has a meaning.
  * Whatever is late, old, doubled or no longer owed changes nothing (L10).
  */
+import { Schema } from "effect"
 import { RequestId } from "../ids.ts"
 import type { ProviderTurnId, TurnId } from "../ids.ts"
+import { Usage } from "../runtime/ProviderEvent.ts"
 import type { ItemEnd, ProviderEvent, TurnOutcome } from "../runtime/ProviderEvent.ts"
 import {
   activeTurn,
@@ -30,6 +32,9 @@ import type { DeadlineKind } from "./lifecycle.ts"
 import { observeOutcome } from "./outcome.ts"
 import type { Happening } from "./Owed.ts"
 import type { OpenItem, OpenTurn, ThreadState } from "./State.ts"
+
+/** A number that JSON cannot hold is left out: in the log it would make the whole thread unreadable. */
+const isUsage = Schema.is(Usage)
 
 type EventNamed<Type extends ProviderEvent["type"]> = Extract<ProviderEvent, { readonly type: Type }>
 
@@ -93,9 +98,9 @@ const hear = (event: ProviderEvent, change: Draft): void => {
         add(change, { type: "turn.error_noted", turnId: turn.id, message: event.message })
       )
     case "usage":
-      return inTurn(event, change, (turn) =>
-        add(change, { type: "usage.reported", turnId: turn.id, usage: event.usage })
-      )
+      return inTurn(event, change, (turn) => {
+        if (isUsage(event.usage)) add(change, { type: "usage.reported", turnId: turn.id, usage: event.usage })
+      })
     case "notice":
       return add(change, {
         type: "notice.recorded",
