@@ -52,29 +52,32 @@ export const repeated = (values: ReadonlyArray<number>) => ({
   spread: spreadOf(values)
 })
 
+/** The numbers as a table, what is no number as lines below it. */
 export const table = (figures: ReadonlyArray<Figure>): string => {
   const rows = [
     ["", "value", "spread", "compared with", "ratio", "target", ""],
-    ...figures.map((found) => [
-      found.name,
-      `${shown(found.value)} ${found.unit}`,
-      found.spread === null ? "" : found.spread.map(shown).join(" to "),
-      found.compared === null ? "" : `${shown(found.compared)} ${found.against ?? ""}`,
-      found.ratio === null ? "" : shown(found.ratio),
-      found.target ?? "",
-      found.met === null ? "" : found.met ? "met" : "MISSED"
-    ])
+    ...figures.filter(({ value }) => typeof value === "number").map(rowOf)
   ]
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
-  return rows
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column]!))
-        .join("  ")
-        .trimEnd()
-    )
-    .join("\n")
+  const lines = rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column]!))
+      .join("  ")
+      .trimEnd()
+  )
+  const words = figures.flatMap(({ name, value }) => (typeof value === "string" ? [`${name}: ${value}`] : []))
+  return [...lines, "", ...words].join("\n")
 }
+
+const rowOf = (found: Figure): ReadonlyArray<string> => [
+  found.name,
+  `${shown(found.value)} ${found.unit}`,
+  found.spread === null ? "" : found.spread.map(shown).join(" to "),
+  found.compared === null ? "" : `${shown(found.compared)} ${found.against ?? ""}`,
+  found.ratio === null ? "" : shown(found.ratio),
+  found.target ?? "",
+  found.met === null ? "" : found.met ? "met" : "MISSED"
+]
 
 const shown = (value: number | string): string => {
   if (typeof value === "string") return value

@@ -126,8 +126,11 @@ describe("the arrows between the packages", () => {
     }
   })
 
-  it("nobody imports the server", () => {
-    const outside = sources.filter((path) => !path.startsWith("apps/server/"))
+  // The simulation runs the real engine on a clock of its own; it is a test that lives in a package.
+  const driving = (path: string) => path.startsWith("packages/testkit/src/simulation/")
+
+  it("nobody imports the server, the simulation that drives it aside", () => {
+    const outside = sources.filter((path) => !path.startsWith("apps/server/") && !driving(path))
     assert.deepStrictEqual(
       breaches(
         outside,
@@ -139,7 +142,10 @@ describe("the arrows between the packages", () => {
 
   it("no package's source reaches into another's by path", () => {
     assert.deepStrictEqual(
-      breaches(sources, (target, path) => !/^(apps|packages)\//.test(target) || home(target) === home(path)),
+      breaches(
+        sources.filter((path) => !driving(path)),
+        (target, path) => !/^(apps|packages)\//.test(target) || home(target) === home(path)
+      ),
       []
     )
   })

@@ -14,7 +14,7 @@ import { Deferred, Effect, Exit, Option, Semaphore } from "effect"
 import type { Duration, Scope } from "effect"
 import type * as Protocol from "./_generated/protocol.ts"
 import type { CallFailed, Connection, Notification, Refused } from "./Connection.ts"
-import { NoAnswer } from "./Connection.ts"
+import { NoAnswer, TransportBroke } from "./Connection.ts"
 import * as Conversation from "./Conversation.ts"
 import type { Turn } from "./Conversation.ts"
 import type { Fail } from "./faults.ts"
@@ -342,6 +342,12 @@ export const make = (options: SessionOptions): Session => {
       orElse: () => Effect.fail(fail("stop", "Unknown", otherwise))
     })
 
+  /** A call fails before its session hears of the end: a broken wire is waited on until it is known to be over. */
+  const endedMeanwhile = ({ cause }: ProviderError) => {
+    if (isOver() || !(cause instanceof TransportBroke)) return Effect.succeed(isOver())
+    return connection.closed.pipe(Effect.timeoutOption("2 seconds"), Effect.map(Option.isSome))
+  }
+
   const stop = (step: "stop" | "kill") =>
     whileOpen("stop", () => {
       if (step === "kill") {
@@ -355,7 +361,11 @@ export const make = (options: SessionOptions): Session => {
       return leave.pipe(
         Effect.andThen(Effect.sync(() => exit(true, null))),
         // It ended by itself meanwhile: that is what was asked for.
-        Effect.mapError((error) => (isOver() ? fail("stop", "SessionGone", error.fault.message) : error)),
+        Effect.catch((error) =>
+          Effect.flatMap(endedMeanwhile(error), (ended) =>
+            Effect.fail(ended ? fail("stop", "SessionGone", error.fault.message) : error)
+          )
+        ),
         Effect.ensuring(Effect.sync(() => void (state === "stopping" && (state = "open"))))
       )
     })

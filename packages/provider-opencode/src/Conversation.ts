@@ -51,7 +51,10 @@ export interface Turn {
   readonly id: string
   /** Ours, where we know that it carries our message. */
   readonly turnId: TurnId | null
-  /** Resolves when OpenCode can be told to abort it: it works, or is over already. */
+  /**
+   * Resolves when OpenCode can be told to abort it: it asks the model, or is over already. An abort while it
+   * still loads what its first turn needs leaves it half loaded, and every later turn fails.
+   */
   readonly begun: Deferred.Deferred<void>
   readonly over: Deferred.Deferred<void>
   readonly answers: Map<string, Answer>
@@ -63,6 +66,8 @@ export interface Turn {
   readonly steps: Set<string>
   busy: boolean
   idle: boolean
+  /** Something was said that may be its end, before OpenCode was seen to work on it. */
+  suspect: boolean
   error: NativeError | null
   interruptAsked: boolean
 }
@@ -84,7 +89,7 @@ export interface Conversation {
   readonly hearChild: (native: Native) => ReadonlyArray<ProviderEvent>
   readonly sendBegan: (id: string, turnId: TurnId) => Sending
   readonly sendSettled: (taken: boolean) => ReadonlyArray<ProviderEvent>
-  /** Idle is said, but not every answer has ended: the record has to be read. */
+  /** OpenCode said that it rests, but not how the turn ended: the record has to be read. */
   readonly inDoubt: () => boolean
   /** Events were missed. */
   readonly missed: () => void
@@ -157,7 +162,7 @@ export const make = (): Conversation => {
     // An answer that has ended stays so, whatever an older copy says.
     if (known?.completed !== true) turn.answers.set(message.id, answerOf(message))
     if (message.summary === true) turn.summaries.add(message.id)
-    Deferred.doneUnsafe(turn.begun, Effect.void)
+    if (message.time.completed !== undefined) Deferred.doneUnsafe(turn.begun, Effect.void)
     return [...before, ...settleIfOver()]
   }
 
@@ -179,6 +184,7 @@ export const make = (): Conversation => {
   const heardPart = (part: Part): ReadonlyArray<ProviderEvent> => {
     if (isContinuation([part])) continuations.add(part.messageID)
     if (active === null || !active.answers.has(part.messageID)) return []
+    Deferred.doneUnsafe(active.begun, Effect.void)
     switch (part.type) {
       case "text":
       case "reasoning":
@@ -200,7 +206,8 @@ export const make = (): Conversation => {
     if (part.time?.end === undefined || !item.started) return said
     item.done = true
     // What OpenCode cuts off the end of a text is blank: then what was streamed is the text.
-    const text = !item.holed && item.text.startsWith(part.text) && item.text.trimEnd() === part.text ? null : part.text
+    const blank = !item.holed && item.text !== part.text && item.text.trimEnd() === part.text
+    const text = blank ? null : part.text
     return [...said, completed(turn, part.id, item.kind, "", "completed", text, {})]
   }
 
@@ -289,11 +296,14 @@ export const make = (): Conversation => {
     if (status.type === "idle") {
       // OpenCode says idle twice: the second one may come when the next message is in the record already.
       if (active.busy || active.answers.size > 0) active.idle = true
+      else active.suspect = true
       return settleIfOver()
     }
     active.busy = true
     active.idle = false
-    Deferred.doneUnsafe(active.begun, Effect.void)
+    active.suspect = false
+    // It says so twice: when it takes the message up, and when it asks the model for the answer it has begun.
+    if (active.answers.size > 0) Deferred.doneUnsafe(active.begun, Effect.void)
     if (status.type !== "retry") return []
     return [
       {
@@ -309,7 +319,10 @@ export const make = (): Conversation => {
   const heardError = (error: NativeError | undefined): ReadonlyArray<ProviderEvent> => {
     if (error === undefined || isAbort(error)) return []
     if (sending !== null) sending.error = error
-    else if (active !== null) active.error = error
+    else if (active !== null) {
+      active.error = error
+      active.suspect = active.answers.size === 0
+    }
     return []
   }
 
@@ -390,14 +403,17 @@ export const make = (): Conversation => {
 
   const sendSettled = (taken: boolean): ReadonlyArray<ProviderEvent> => {
     if (sending === null) return []
-    const { id, turnId, error } = sending
-    const settled = sending
+    const { id, turnId, error, taken: told } = sending
     sending = null
-    Deferred.doneUnsafe(settled.taken, Effect.succeed(taken))
-    if (!taken) return []
+    if (!taken) {
+      Deferred.doneUnsafe(told, Effect.succeed(false))
+      return []
+    }
     const left = active === null ? [] : settle(active)
     const begun = begin(id, turnId)
     if (active !== null) (active as Turn).error = error
+    // Last: whoever waits for this goes on at once, and has to find the turn.
+    Deferred.doneUnsafe(told, Effect.succeed(true))
     return [...left, ...begun]
   }
 
@@ -411,7 +427,7 @@ export const make = (): Conversation => {
       return sending
     },
     sendSettled,
-    inDoubt: () => active !== null && active.idle,
+    inDoubt: () => active !== null && (active.idle || active.suspect),
     missed: () => {
       for (const item of active?.items.values() ?? []) if (!item.done) item.holed = true
     },
@@ -471,6 +487,7 @@ const newTurn = (id: string, turnId: TurnId | null): Turn => ({
   steps: new Set(),
   busy: false,
   idle: false,
+  suspect: false,
   error: null,
   interruptAsked: false
 })

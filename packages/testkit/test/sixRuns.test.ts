@@ -4,59 +4,25 @@
  *
  *     TURNKEEPER_CODEX_BIN=$(node scripts/providers.ts codex) npx vitest run sixRuns
  */
-import { mkdir, mkdtemp, rm } from "node:fs/promises"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import { Chat } from "../src/Chat.ts"
-import { writeCodexHome } from "../src/codexHome.ts"
+import { CodexWorld } from "../src/CodexWorld.ts"
 import { answers, slowText } from "../src/fakeModel/script.ts"
-import { start } from "../src/fakeModel/server.ts"
-import type { RunningFakeModel } from "../src/fakeModel/server.ts"
-import type { Client } from "../src/jsonrpc/Client.ts"
-import { startServer } from "../src/process/Server.ts"
-import type { RunningServer } from "../src/process/Server.ts"
 import { openView } from "../src/View.ts"
 import type { View } from "../src/View.ts"
 
 const binary = process.env["TURNKEEPER_CODEX_BIN"] ?? ""
 const deadlineMs = 30_000
 
-let root = ""
-let work = ""
-let model: RunningFakeModel
-let server: RunningServer
-let client: Client
-let chat: Chat
+let world: CodexWorld
 
 beforeEach(async () => {
-  root = await mkdtemp(join(tmpdir(), "six-runs-"))
-  work = join(root, "work")
-  await mkdir(work)
-  model = await start({ slowDelayMs: 20 })
-  const home = await writeCodexHome(join(root, "codex-home"), { modelUrl: model.url })
-  server = await startServer({
-    directory: join(root, "server"),
-    providers: [{ id: "codex", kind: "codex", binary, home: home.directory, env: home.env }]
-  })
-  client = await server.connect()
-  chat = await Chat.open(client, { provider: "codex", directory: work, runtimeMode: "approval_required" })
+  world = await CodexWorld.open({ binary })
 })
 
 afterEach(async ({ task }) => {
-  if (task.result?.state === "fail") process.stderr.write(`${server.stderr().slice(-8_000)}\n`)
-  client.cut()
-  await server.dispose()
-  await model.close()
-  await rm(root, { recursive: true, force: true, maxRetries: 5 })
+  if (task.result?.state === "fail") process.stderr.write(`${world.server.stderr().slice(-8_000)}\n`)
+  await world.dispose()
 })
-
-/** Another server on the same data, after this one has ended. */
-const restart = async () => {
-  server = await server.restart()
-  client = await server.connect()
-  chat.use(client)
-}
 
 /** The truth that holds in every run, at its end. */
 const expectAtRest = (view: View) => {
@@ -70,11 +36,11 @@ const expectAtRest = (view: View) => {
 }
 
 const expectNextMessageWorks = async (view: View, text = "it works") => {
-  const next = await chat.say(view.threadId, `[[text:${text}]]`)
+  const next = await world.chat.say(view.threadId, `[[text:${text}]]`)
   expect(await view.settled(next.turnId, deadlineMs)).toMatchObject({ state: "completed" })
   expect(view.answer(next.turnId)).toBe(text)
   expect(view.session).toMatchObject({ status: "ready", lastError: null, activeTurnId: null })
-  expect(model.promptsSeen(next.turnId)).toBe(1)
+  expect(world.model.promptsSeen(next.turnId)).toBe(1)
   return next
 }
 
@@ -83,8 +49,8 @@ describe.skipIf(binary === "")(
   { timeout: 180_000 },
   () => {
     it("1. L6: a stream that is dropped twice is never an error, and the answer is shown once", async () => {
-      const { threadId, turnId } = await chat.begin("[[drop:2]]")
-      const view = await openView(client, threadId)
+      const { threadId, turnId } = await world.chat.begin("[[drop:2]]")
+      const view = await openView(world.client, threadId)
       expect(await view.settled(turnId, deadlineMs)).toMatchObject({ state: "completed", reason: null })
 
       expect(view.statuses()).not.toContain("error")
@@ -92,16 +58,16 @@ describe.skipIf(binary === "")(
       expect(view.history.some((seen) => seen.session.recovering !== null)).toBe(true)
       expect(view.session).toMatchObject({ status: "ready", recovering: null, lastError: null })
       expect(view.answers(turnId)).toEqual([answers.recovered(2)])
-      expect(model.promptsSeen(turnId)).toBe(1)
+      expect(world.model.promptsSeen(turnId)).toBe(1)
       expectAtRest(view)
       // What a client that comes later is shown is the same.
-      const later = await openView(client, threadId)
+      const later = await openView(world.client, threadId)
       expect(later.answers(turnId)).toEqual([answers.recovered(2)])
     })
 
     it("2. L8: HTTP 400 ends the turn as an error that can be read, and the next message works", async () => {
-      const { threadId, turnId } = await chat.begin("[[http:400]]")
-      const view = await openView(client, threadId)
+      const { threadId, turnId } = await world.chat.begin("[[http:400]]")
+      const view = await openView(world.client, threadId)
       const turn = await view.settled(turnId, deadlineMs)
       expect(turn.state).toBe("error")
       await view.until((one) => one.session.status === "error", deadlineMs)
@@ -116,10 +82,10 @@ describe.skipIf(binary === "")(
 
     it("3. L1: a message that comes while another is answered waits, and becomes a turn of its own", async () => {
       const words = 40
-      const first = await chat.begin(`[[slow:${words}]]`)
-      const view = await openView(client, first.threadId)
+      const first = await world.chat.begin(`[[slow:${words}]]`)
+      const view = await openView(world.client, first.threadId)
       await view.until((one) => one.answer(first.turnId).length > 0, deadlineMs)
-      const second = await chat.say(first.threadId, "[[text:the second answer]]")
+      const second = await world.chat.say(first.threadId, "[[text:the second answer]]")
       await view.until((one) => one.turn(second.turnId)?.state === "queued", deadlineMs)
       expect(view.turn(first.turnId)?.state).toBe("running")
 
@@ -131,27 +97,25 @@ describe.skipIf(binary === "")(
       const firstEnd = indexOf(view, "turn.settled", first.turnId)
       expect(indexOf(view, "turn.send_started", second.turnId)).toBeGreaterThan(firstEnd)
       const providerTurns = [first, second].map(
-        ({ turnId }) => model.requests().find((request) => request.markers.includes(turnId))?.turnId
+        ({ turnId }) => world.model.requests().find((request) => request.markers.includes(turnId))?.turnId
       )
       expect(new Set(providerTurns).size).toBe(2)
-      expect(model.contextTexts(second.turnId)).toContain(slowText(words))
-      expect([first, second].map(({ turnId }) => model.promptsSeen(turnId))).toEqual([1, 1])
+      expect(world.model.contextTexts(second.turnId)).toContain(slowText(words))
+      expect([first, second].map(({ turnId }) => world.model.promptsSeen(turnId))).toEqual([1, 1])
       expectAtRest(view)
     })
 
     it("4. L5: after a kill of the server in mid-stream everything is closed, the text is kept, and work goes on", async () => {
-      const before = await chat.begin("[[text:the colour is blue]]")
-      const view = await openView(client, before.threadId)
+      const before = await world.chat.begin("[[text:the colour is blue]]")
+      const view = await openView(world.client, before.threadId)
       await view.settled(before.turnId, deadlineMs)
-      const cut = await chat.say(before.threadId, "[[slow]]")
+      const cut = await world.chat.say(before.threadId, "[[slow]]")
       await view.until((one) => one.answer(cut.turnId).split(" ").length > 5, deadlineMs)
-      await server.kill()
-      await client.closed
+      await world.restart("SIGKILL")
       // What reached this client before the connection broke was committed.
       const shown = view.answer(cut.turnId)
-      await restart()
 
-      const after = await openView(client, before.threadId)
+      const after = await openView(world.client, before.threadId)
       const first = after.history.find((seen) => seen.item.type === "snapshot")
       expect(first?.session).toMatchObject({ status: "stopped", activeTurnId: null })
       expect(first?.session.lastError).toMatch(/\w/)
@@ -163,11 +127,11 @@ describe.skipIf(binary === "")(
       expectAtRest(after)
 
       const next = await expectNextMessageWorks(after)
-      expect(model.contextTexts(next.turnId)).toContain("the colour is blue")
-      expect(model.promptsSeen(cut.turnId)).toBe(1)
+      expect(world.model.contextTexts(next.turnId)).toContain("the colour is blue")
+      expect(world.model.promptsSeen(cut.turnId)).toBe(1)
       expectAtRest(after)
       // The client that was there before joins what it has with what it missed.
-      await view.attach(client)
+      await view.attach(world.client)
       expect(view.answer(cut.turnId)).toBe(after.answer(cut.turnId))
       expectAtRest(view)
     })
@@ -175,14 +139,13 @@ describe.skipIf(binary === "")(
     it("5. a kill of Codex in mid-stream settles the turn at once, and the next message works", async ({
       annotate
     }) => {
-      const { threadId, turnId } = await chat.begin("[[slow]]")
-      const view = await openView(client, threadId)
+      const { threadId, turnId } = await world.chat.begin("[[slow]]")
+      const view = await openView(world.client, threadId)
       await view.until((one) => one.answer(turnId).split(" ").length > 5, deadlineMs)
-      const codex = (await server.children()).find((child) => child.command.includes("app-server"))
-      expect(codex).toBeDefined()
+      const codex = await world.codex()
       const shown = view.answer(turnId)
       const killed = performance.now()
-      process.kill(codex!.pid, "SIGKILL")
+      process.kill(codex.pid, "SIGKILL")
       const turn = await view.settled(turnId, deadlineMs)
       await annotate(`The turn settled ${Math.round(performance.now() - killed)} ms after the kill of Codex.`)
 
@@ -193,7 +156,7 @@ describe.skipIf(binary === "")(
       expect(view.session.lastError).toMatch(/\w/)
       expectAtRest(view)
       await expectNextMessageWorks(view)
-      expect(model.promptsSeen(turnId)).toBe(1)
+      expect(world.model.promptsSeen(turnId)).toBe(1)
       expectAtRest(view)
     })
 
@@ -205,16 +168,15 @@ describe.skipIf(binary === "")(
         // Every other one goes to a thread that has a conversation already.
         const target = round % 2 === 1 ? sent[round - 1]?.threadId : undefined
         const text = `[[text:answer ${round}]]`
-        sent.push(await (target === undefined ? chat.begin(text) : chat.say(target, text)))
-        await server.kill()
-        await restart()
+        sent.push(await (target === undefined ? world.chat.begin(text) : world.chat.say(target, text)))
+        await world.restart("SIGKILL")
       }
 
       const ends: Record<string, number> = {}
       for (const { threadId, turnId } of sent) {
-        const view = await openView(client, threadId)
+        const view = await openView(world.client, threadId)
         const turn = await view.settled(turnId, deadlineMs)
-        const seen = model.promptsSeen(turnId)
+        const seen = world.model.promptsSeen(turnId)
         const end = `${turn.state}, ${turn.delivered}, seen ${seen} times`
         ends[end] = (ends[end] ?? 0) + 1
         expect(view.entries.some((entry) => entry.kind === "user" && entry.turnId === turnId)).toBe(true)
@@ -222,14 +184,22 @@ describe.skipIf(binary === "")(
         if (turn.state === "completed") {
           expect(seen, end).toBe(1)
           expect(view.answer(turnId)).toBe(`answer ${sent.findIndex((one) => one.turnId === turnId)}`)
+        } else if (turn.state === "cancelled") {
+          // L13: it waited behind the thread's first message, and the kill interrupted that one.
+          const before = [...view.turns.values()].find((other) => other.turnId !== turnId)
+          expect(before?.state, JSON.stringify(turn)).toBe("interrupted")
+          expect(turn.delivered).toBe("not_delivered")
+          expect(turn.reason).toMatch(/\w/)
+          expect(seen, end).toBe(0)
         } else {
-          // Not completed is allowed only where the message got to Codex or nobody can say, and is told so.
+          // Not completed is allowed otherwise only where the message got to Codex or nobody can say, and is told so.
           expect(turn.state, JSON.stringify(turn)).toBe("interrupted")
           expect(["delivered", "unknown"]).toContain(turn.delivered)
           expect(turn.reason).toMatch(/\w/)
         }
         // The thread is at rest when the other message in it has ended, too.
-        for (const other of sent) if (other.threadId === threadId) await view.settled(other.turnId, deadlineMs)
+        for (const other of sent)
+          if (other.threadId === threadId) await view.settled(other.turnId, deadlineMs)
         expectAtRest(view)
         await view.close()
       }

@@ -83,7 +83,7 @@ export class Sessions extends Context.Service<
           // Closed while it was opening: nobody waits for its words any more.
           const { session } = mailbox.current().state
           if (!session.open || session.generation !== generation) return yield* closeHeld(held, entry)
-          const heard = Effect.map(Clock.currentTimeNanos, (now) => void (entry.heardAt = now))
+          const heard = Effect.map(Clock.monotonicTimeNanos, (now) => void (entry.heardAt = now))
           yield* ingest(entry.session, generation, mailbox, { gatherMs, heard }).pipe(
             Effect.ensuring(Effect.forkIn(closeHeld(held, entry), scope)),
             Effect.forkIn(entry.scope)

@@ -7,6 +7,7 @@
 import { ProviderInstanceId } from "@turnkeeper/domain/ids"
 import * as Codex from "@turnkeeper/provider-codex/Codex"
 import type { Provider } from "@turnkeeper/provider-kit/Provider"
+import * as OpenCode from "@turnkeeper/provider-opencode/OpenCode"
 import { makeScripted } from "@turnkeeper/provider-kit/testing/ScriptedProvider"
 import { Effect, Schema, Scope } from "effect"
 import { readFile } from "node:fs/promises"
@@ -32,6 +33,21 @@ export const Configured = Schema.Union([
     home: Schema.optionalKey(Schema.String),
     env: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
     configOverrides: Schema.optionalKey(Schema.Record(Schema.String, Schema.String))
+  }),
+  Schema.Struct({
+    ...common,
+    kind: Schema.tag("opencode"),
+    /** The program; `opencode` on the path when absent. */
+    binary: Schema.optionalKey(Schema.String),
+    env: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
+    /** A server that runs already, in place of one of our own. */
+    server: Schema.optionalKey(
+      Schema.Struct({
+        url: Schema.String,
+        username: Schema.optionalKey(Schema.String),
+        password: Schema.optionalKey(Schema.String)
+      })
+    )
   })
 ]).pipe(Schema.toTaggedUnion("kind"))
 export type Configured = typeof Configured.Type
@@ -68,7 +84,8 @@ export const read = (file: string): Effect.Effect<ReadonlyArray<Configured>, Pro
 /** What a fresh machine has. Whether the programs are there is found out by probing, not by failing. */
 export const found: ReadonlyArray<Configured> = [
   { id: ProviderInstanceId.make("scripted"), kind: "scripted" },
-  { id: ProviderInstanceId.make("codex"), kind: "codex" }
+  { id: ProviderInstanceId.make("codex"), kind: "codex" },
+  { id: ProviderInstanceId.make("opencode"), kind: "opencode" }
 ]
 
 /**
@@ -112,6 +129,17 @@ const adapterOf = (
         ...(home !== undefined && { home }),
         ...(env !== undefined && { env }),
         ...(configOverrides !== undefined && { configOverrides })
+      })
+    }
+    case "opencode": {
+      const { binary, env, server } = configured
+      return OpenCode.make({
+        instanceId: id,
+        ledgerDirectory: join(dataDirectory, "processes", id),
+        ...name,
+        ...(binary !== undefined && { binary }),
+        ...(env !== undefined && { env }),
+        ...(server !== undefined && { server })
       })
     }
   }

@@ -13,12 +13,12 @@ export const deadline: Performer<"deadline"> = (task, means) =>
 /** Quiet counts from the last word: each one begins the wait anew. */
 const quietFor = ({ threadId, owed, state }: Task<"deadline">, { sessions }: Means): Effect.Effect<void> =>
   Effect.gen(function* () {
-    const begun = yield* Clock.currentTimeNanos
+    const begun = yield* Clock.monotonicTimeNanos
     let left = owed.afterMs
     while (left > 0) {
       yield* Effect.sleep(left)
       const heardAt = sessions.heardAt(threadId, state.session.generation)
       const since = heardAt === null || heardAt < begun ? begun : heardAt
-      left = owed.afterMs - Number(((yield* Clock.currentTimeNanos) - since) / 1_000_000n)
+      left = owed.afterMs - Number(((yield* Clock.monotonicTimeNanos) - since) / 1_000_000n)
     }
   })

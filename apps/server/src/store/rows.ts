@@ -45,7 +45,7 @@ export const runRows = (
   )
 }
 
-const sizes = [256, 128, 64, 32, 16, 8, 4, 2, 1]
+const sizes = [256, 64, 32, 16, 8, 4, 2, 1]
 
 const chunksOf = (rows: ReadonlyArray<Cells>): ReadonlyArray<ReadonlyArray<Cells>> => {
   const chunks: Array<ReadonlyArray<Cells>> = []

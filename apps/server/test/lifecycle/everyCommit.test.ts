@@ -1,41 +1,69 @@
 /**
- * The power goes off at every single commit of a conversation, before it and right behind it. Whatever was
- * acknowledged is there, no prompt reached the provider twice, and what the turns say of their delivery is
- * what the provider's own record says.
+ * Something goes wrong at every single commit of a conversation: the power goes off before it, or right
+ * behind it; or the disk is full for a moment. Whatever was acknowledged is there, no prompt reached the
+ * provider twice, and what the turns say of their delivery is what the provider's own record says.
  */
 import { assert, describe } from "@effect/vitest"
 import type { DispatchFailure } from "@turnkeeper/contracts/Errors"
-import type { TurnId } from "@turnkeeper/domain/ids"
 import { Effect, Fiber } from "effect"
+import { TestClock } from "effect/testing"
 import type { App, View } from "./harness.ts"
-import { isSettled, scenario } from "./harness.ts"
+import { isSettled, project, scenario, thread } from "./harness.ts"
 
 const commits = 30
 
-const turns = ["t1", "t2", "t3", "t4"] as const
+const texts = {
+  t1: "[[id:t1]][[ask:make]][[text:Yes]]",
+  t2: "[[id:t2]][[text:Two]]",
+  t3: "[[id:t3]][[fail:broken]]",
+  t4: "[[id:t4]][[text:Four]]"
+} as const
+type Turn = keyof typeof texts
+const turns = Object.keys(texts) as ReadonlyArray<Turn>
 
-/** An approval, a follow-up that waits, a failure, a retry; `told` holds what was acknowledged. */
-const conversation = (app: App, told: Set<string>) =>
-  Effect.gen(function* () {
-    const say = (turn: string, text: string) =>
-      Effect.andThen(
-        app.say(turn, text, { commandId: `say-${turn}` as never }),
-        Effect.sync(() => told.add(turn))
-      )
-    yield* say("t1", "[[id:t1]][[ask:make]][[text:Yes]]")
-    yield* say("t2", "[[id:t2]][[text:Two]]")
-    const { requests } = yield* app.until((view) => view.requests.length === 1)
-    yield* app.dispatch({
-      type: "thread.request.answer",
-      requestId: requests[0]!.requestId,
-      decision: "accept"
+/** As a client does: the same command under the same id, for as long as the server only cannot take it. */
+const insist = <A>(send: Effect.Effect<A, DispatchFailure>): Effect.Effect<A, DispatchFailure> =>
+  Effect.catchTag(send, "StorageUnavailable", (refused) => {
+    assert.isTrue(refused.retryable)
+    return Effect.andThen(TestClock.adjust("1 second"), insist(send))
+  })
+
+const say = (app: App, turn: Turn) =>
+  insist(
+    app.say(turn, texts[turn], {
+      commandId: `say-${turn}` as never,
+      ...(turn === "t1" && {
+        createThread: { projectId: project, title: "T", provider: "scripted" as never }
+      })
     })
-    yield* app.until(isSettled("t2"))
-    yield* say("t3", "[[id:t3]][[fail:broken]]")
-    yield* app.until(isSettled("t3"))
-    yield* app.dispatch({ type: "thread.session.stop" })
-    yield* say("t4", "[[id:t4]][[text:Four]]")
-    yield* app.until(isSettled("t4"))
+  )
+
+/** An approval, a follow-up that waits, a failure, a stop; `told` holds what was acknowledged. */
+const conversation = (app: App, told: Set<Turn>) =>
+  Effect.gen(function* () {
+    const next = (turn: Turn) => Effect.tap(say(app, turn), () => Effect.sync(() => told.add(turn)))
+    yield* next("t1")
+    yield* next("t2")
+    yield* answered(app)
+    yield* app.passUntil(isSettled("t2"))
+    yield* next("t3")
+    yield* app.passUntil(isSettled("t3"))
+    yield* insist(app.dispatch({ type: "thread.session.stop" }, thread, "stop"))
+    yield* next("t4")
+    yield* app.passUntil(isSettled("t4"))
+  })
+
+const answered = (app: App) =>
+  Effect.gen(function* () {
+    const { requests } = yield* app.passUntil((view) => view.requests.length === 1)
+    const { requestId } = requests[0]!
+    yield* insist(
+      app.dispatch(
+        { type: "thread.request.answer", requestId, decision: "accept" },
+        thread,
+        `yes-${requestId}`
+      )
+    )
   })
 
 /** Such a provider has to repeat its questions to who comes back, or nobody could answer them. */
@@ -59,38 +87,35 @@ const truthful = (app: App, view: View) =>
 /** Waits until nothing is open, and says yes to whatever is asked meanwhile. */
 const rest = (app: App): Effect.Effect<View, DispatchFailure> =>
   Effect.gen(function* () {
-    const view = yield* app.passUntil((now) => openTurns(now).length === 0 || waiting(now) !== undefined)
-    const request = waiting(view)
-    if (request === undefined) return view
-    const { requestId } = request
-    yield* app.dispatch({ type: "thread.request.answer", requestId, decision: "accept" })
+    const asks = (view: View) => view.requests.some(({ status }) => status === "open")
+    const view = yield* app.passUntil((now) => openTurns(now).length === 0 || asks(now))
+    if (!asks(view)) return view
+    yield* answered(app)
     return yield* rest(app)
   })
 
-const waiting = (view: View) => view.requests.find(({ status }) => status === "open")
-
-describe("the power goes off", () => {
+describe("something goes wrong at each commit", () => {
   scenario("the conversation has as many commits as are tried below", (app) =>
     Effect.gen(function* () {
-      const more = yield* Effect.forkChild(app.powerOffAt(commits, "after"), { startImmediately: true })
+      const more = yield* Effect.forkChild(app.failAt(commits, "disk full"), { startImmediately: true })
       yield* conversation(app, new Set())
       yield* rest(app)
       assert.isUndefined(more.pollUnsafe(), `The conversation has more than ${commits} commits`)
     })
   )
 
-  for (const [when, provider] of [
-    ["before", "dies"],
-    ["after", "dies"],
-    ["after", "lives"]
+  for (const [how, provider] of [
+    ["power off before", "dies"],
+    ["power off after", "dies"],
+    ["power off after", "lives"]
   ] as const) {
     for (let commit = 1; commit <= commits; commit++) {
       scenario(
-        `L12, L14: ${when} commit ${commit}, the provider ${provider}: nothing is lost, doubled or left open`,
+        `L12, L14: ${how} commit ${commit}, the provider ${provider}: nothing is lost, doubled or left open`,
         (app) =>
           Effect.gen(function* () {
-            const told = new Set<string>()
-            const dark = yield* Effect.forkChild(app.powerOffAt(commit, when), { startImmediately: true })
+            const told = new Set<Turn>()
+            const dark = yield* Effect.forkChild(app.failAt(commit, how), { startImmediately: true })
             const user = yield* Effect.forkChild(Effect.exit(conversation(app, told)))
             yield* Effect.raceFirst(Fiber.join(dark), Fiber.join(user))
             yield* app.kill(provider)
@@ -103,24 +128,38 @@ describe("the power goes off", () => {
               for (const turn of told) assert.include(known, turn, "what was acknowledged is there")
               yield* truthful(app, view)
             }
-            // The client does not know what became of its last message, and sends it again as it was.
+            // The client does not know what became of its last message, and sends it again as it was (L11).
             const unheard = turns.find((turn) => !told.has(turn))
-            if (unheard !== undefined) {
-              yield* app
-                .say(unheard, `[[id:${unheard}]][[text:Again]]`, { commandId: `again-${unheard}` as never })
-                .pipe(Effect.catchTag("TurnIdTaken", () => Effect.void))
-            }
+            if (unheard !== undefined) yield* say(app, unheard)
             const view = yield* rest(app)
             yield* truthful(app, view)
             if (unheard !== undefined) assert.isTrue(isSettled(unheard)(view))
             // And the thread is as good as new.
             yield* app.say("last", "[[id:last]][[text:Last]]")
             const after = yield* app.until(isSettled("last"))
-            assert.strictEqual(after.turn("last" as TurnId).state, "completed")
+            assert.strictEqual(after.turn("last").state, "completed")
             assert.isNull(after.session.lastError)
           }),
         { providers: [{ id: "scripted", capabilities: provider === "lives" ? outliving : {} }] }
       )
     }
+  }
+
+  for (let commit = 1; commit <= commits; commit++) {
+    scenario(
+      `L12, L14: the disk is full at commit ${commit}: once it is not, all goes on as if it had never been`,
+      (app) =>
+        Effect.gen(function* () {
+          yield* Effect.forkChild(app.failAt(commit, "disk full"), { startImmediately: true })
+          yield* conversation(app, new Set())
+          const view = yield* rest(app)
+          yield* truthful(app, view)
+          assert.deepStrictEqual(
+            turns.map((turn) => view.turn(turn).state),
+            ["completed", "completed", "error", "completed"]
+          )
+        }),
+      { mayLogErrors: true }
+    )
   }
 })

@@ -17,7 +17,8 @@ import { readReceived } from "@turnkeeper/provider-kit/testing/record"
 import type { Scripted, ScriptedOptions } from "@turnkeeper/provider-kit/testing/ScriptedProvider"
 import { makeScripted } from "@turnkeeper/provider-kit/testing/ScriptedProvider"
 import type { Context, Duration } from "effect"
-import { Deferred, Effect, Exit, Layer, Logger, References, Scope } from "effect"
+import { Clock, Deferred, Effect, Exit, Layer, Logger, References, Scope } from "effect"
+import { SqlError, UnknownError } from "effect/sql/SqlError"
 import { TestClock } from "effect/testing"
 import { join } from "node:path"
 import type { Committed, ThreadRecord } from "../../src/engine/Change.ts"
@@ -102,13 +103,15 @@ export interface App {
   readonly boot: Effect.Effect<void>
   /** Time passes, in one step. */
   readonly sleepThrough: (time: Duration.Input) => Effect.Effect<void>
+  /** The server's wall clock jumps; nothing else does. */
+  readonly jump: (milliseconds: number) => Effect.Effect<void>
   /** Every prompt that a provider ever took, by its record: from before a crash, too. */
   readonly recorded: (id: string) => Effect.Effect<ReadonlyArray<string>>
   /**
-   * The power goes off at the n-th commit from now on, before it or right behind it, when the database has it
-   * and nobody has heard of it. Resolves when that has happened.
+   * What goes wrong at the n-th commit from now on: the power goes off before it, or right behind it, when the
+   * database has it and nobody has heard of it; or the disk has no room for it. Resolves when that has happened.
    */
-  readonly powerOffAt: (commit: number, when: "before" | "after") => Effect.Effect<void>
+  readonly failAt: (commit: number, how: Failure) => Effect.Effect<void>
   /** The server is stopped in order and started again. */
   readonly restart: Effect.Effect<void>
 }
@@ -118,17 +121,23 @@ export const scenario = (
   body: (app: App) => Effect.Effect<void, unknown, Scope.Scope>,
   options: Options = {}
 ) =>
-  it.effect(name, () =>
-    Effect.gen(function* () {
-      const app = yield* make(options)
-      yield* body(app)
-      yield* app.use(heldLaws(app.database))
-    }).pipe(Effect.scoped)
+  it.effect(
+    name,
+    () =>
+      Effect.gen(function* () {
+        const app = yield* make(options)
+        yield* body(app)
+        yield* app.use(heldLaws(app.database))
+      }).pipe(Effect.scoped),
+    // The machine may be slow; that alone is no failure.
+    20_000
   )
+
+export type Failure = "power off before" | "power off after" | "disk full"
 
 interface Power {
   on: boolean
-  fuse: { left: number; readonly when: "before" | "after"; readonly blown: Deferred.Deferred<void> } | null
+  fuse: { left: number; readonly how: Failure; readonly blown: Deferred.Deferred<void> } | null
 }
 
 interface Running {
@@ -154,6 +163,8 @@ const make = (options: Options): Effect.Effect<App, unknown, Scope.Scope> =>
       }
     }
     const errors: Array<unknown> = []
+    const wall = { offset: 0 }
+    const clock = yield* Effect.clockWith((inner) => Effect.succeed(shifted(inner, wall)))
     let running: Running | null = null
     let commands = 0
 
@@ -165,7 +176,7 @@ const make = (options: Options): Effect.Effect<App, unknown, Scope.Scope> =>
       const layer = coreLayer([...providers.values()].map(({ provider }) => provider)).pipe(
         Layer.provideMerge(mortal(power)),
         Layer.provideMerge(storeLayer(database)),
-        Layer.provide(Layer.succeed(Settings, settings)),
+        Layer.provide(Layer.mergeAll(Layer.succeed(Settings, settings), Layer.succeed(Clock.Clock, clock))),
         Layer.provide(errorsTo(errors, power))
       )
       const context = yield* Layer.buildWithMemoMap(layer, Layer.makeMemoMapUnsafe(), scope)
@@ -179,7 +190,9 @@ const make = (options: Options): Effect.Effect<App, unknown, Scope.Scope> =>
     const end = Effect.suspend(() => {
       const last = running
       running = null
-      return last === null ? Effect.void : Scope.close(last.scope, Exit.void)
+      if (last === null) return Effect.void
+      last.power.fuse = null
+      return Scope.close(last.scope, Exit.void)
     })
 
     const kill: App["kill"] = (provider) =>
@@ -287,13 +300,14 @@ const make = (options: Options): Effect.Effect<App, unknown, Scope.Scope> =>
       log,
       kill,
       boot,
-      powerOffAt: (commit, when) =>
+      failAt: (commit, how) =>
         Effect.suspend(() => {
           const blown = Deferred.makeUnsafe<void>()
-          running!.power.fuse = { left: commit, when, blown }
+          running!.power.fuse = { left: commit, how, blown }
           return Deferred.await(blown)
         }),
       sleepThrough: (time) => TestClock.adjust(time),
+      jump: (milliseconds) => Effect.sync(() => void (wall.offset += milliseconds)),
       recorded: (id) => Effect.sync(() => readReceived(join(directory, id)).map(({ text }) => text)),
       crash: (provider) => Effect.andThen(kill(provider), boot),
       restart: Effect.andThen(end, boot)
@@ -367,16 +381,22 @@ const dead = Effect.die(new Error("The process was killed"))
 
 const isCommit = ([parts]: ReadonlyArray<unknown>) => Array.isArray(parts) && parts[0] === "COMMIT"
 
-/** The commit, and the end of everything if it is the one that blows the fuse. */
+/** The commit, or what the fuse says instead. */
 const fused = (power: Power, commit: () => Effect.Effect<unknown, unknown>) =>
   Effect.gen(function* () {
     const { fuse } = power
     if (fuse === null || --fuse.left > 0) return yield* commit()
-    if (fuse.when === "after") yield* commit()
-    power.on = false
+    power.fuse = null
+    if (fuse.how === "power off after") yield* commit()
+    power.on = fuse.how === "disk full"
     Deferred.doneUnsafe(fuse.blown, Exit.void)
-    return yield* dead
+    return yield* power.on ? Effect.fail(diskFull) : dead
   })
+
+/** As SQLite tells it. */
+const diskFull = new SqlError({
+  reason: new UnknownError({ cause: Object.assign(new Error("database or disk is full"), { errcode: 13 }) })
+})
 
 /** What a dead process would have logged is nobody's. */
 const errorsTo = (errors: Array<unknown>, power: { readonly on: boolean }) =>
@@ -389,6 +409,21 @@ const errorsTo = (errors: Array<unknown>, power: { readonly on: boolean }) =>
     Layer.succeed(References.MinimumLogLevel, "Error")
   )
 
+// Time
+
+/** The same clock, but for what it says of the time of day. */
+const shifted = (clock: Clock.Clock, wall: { readonly offset: number }): Clock.Clock => {
+  const millis = () => clock.currentTimeMillisUnsafe() + wall.offset
+  const nanos = () => clock.currentTimeNanosUnsafe() + BigInt(wall.offset) * 1_000_000n
+  return {
+    ...clock,
+    currentTimeMillisUnsafe: millis,
+    currentTimeMillis: Effect.sync(millis),
+    currentTimeNanosUnsafe: nanos,
+    currentTimeNanos: Effect.sync(nanos)
+  }
+}
+
 // Waiting
 
 /** A scenario that waits for what never comes says what it saw instead. By the real clock: this is no part of it. */
@@ -398,7 +433,7 @@ const inTime =
     Effect.raceFirst(
       effect,
       Effect.gen(function* () {
-        yield* TestClock.withLive(Effect.sleep("3 seconds"))
+        yield* TestClock.withLive(Effect.sleep("8 seconds"))
         const { session, turns, requests } = yield* view()
         throw new Error(`Waited in vain. ${JSON.stringify({ session, turns, requests }, null, 1)}`)
       })

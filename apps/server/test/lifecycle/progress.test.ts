@@ -7,7 +7,7 @@ import { Effect, Fiber } from "effect"
 import { Mailboxes } from "../../src/engine/Mailboxes.ts"
 import type { App, View } from "./harness.ts"
 import { isIn, isSettled, scenario, textsOf, thread } from "./harness.ts"
-import { end, manual, tell } from "./speech.ts"
+import { begunItem, end, manual, tell } from "./speech.ts"
 
 const callsOf = (app: App, operation: string) =>
   app
@@ -234,6 +234,27 @@ describe("L14: whatever the environment does not do, the turn ends", () => {
       const view = yield* app.passUntil(isSettled("t1"))
       assert.strictEqual(view.turn("t1").state, "interrupted")
       assert.isAtLeast(callsOf(app, "list").length, 2)
+    })
+  )
+})
+
+describe("the clock on the wall", () => {
+  scenario("L14: its jumps trip no deadline and put none off", (app) =>
+    Effect.gen(function* () {
+      const hour = 3_600_000
+      yield* manual(app, "t1")
+      yield* app.sleepThrough("200 seconds")
+      yield* tell(app, begunItem("m1"))
+      yield* app.until(({ messages }) => messages.some(({ role }) => role === "assistant"))
+      yield* app.jump(hour)
+      yield* app.sleepThrough("150 seconds")
+      const calm = yield* app.view()
+      assert.isNull(calm.turn("t1").quiet)
+      yield* app.jump(-3 * hour)
+      // 500 seconds and some since the last word.
+      for (let second = 0; second < 360; second++) yield* app.sleepThrough("1 second")
+      const asked = yield* app.until(({ turns }) => turns.some((turn) => turn.quiet === "alive"))
+      assert.strictEqual(asked.turn("t1").state, "running")
     })
   )
 })

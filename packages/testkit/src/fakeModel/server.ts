@@ -11,11 +11,12 @@ import type { IncomingMessage, ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
 import { ClientLeft } from "./Api.ts"
 import type { Answer, Api, ContextText, Conversation, Out } from "./Api.ts"
+import { chat } from "./chat.ts"
 import { responses } from "./responses.ts"
 import { answers, directiveOf, markersOf, plan, slowWord, words } from "./script.ts"
 import type { Directive, Plan } from "./script.ts"
 
-const apis: ReadonlyArray<Api> = [responses]
+const apis: ReadonlyArray<Api> = [responses, chat]
 
 export interface Word {
   readonly request: RecordedRequest

@@ -5,6 +5,9 @@
 import type { Command } from "@turnkeeper/contracts/Command"
 import type { Cursor, ThreadItem } from "@turnkeeper/contracts/Streams"
 import type { ThreadId } from "@turnkeeper/domain/ids"
+import { evolve } from "@turnkeeper/domain/thread/evolve"
+import { initial } from "@turnkeeper/domain/thread/State"
+import type { Session, ThreadState } from "@turnkeeper/domain/thread/State"
 import { Result } from "effect"
 import type { Client, Subscription } from "../jsonrpc/Client.ts"
 import { View } from "../View.ts"
@@ -32,6 +35,8 @@ export interface Customer {
   readonly disconnect: () => void
   readonly isConnected: () => boolean
   readonly view: (threadId: ThreadId) => View
+  /** The session as it follows from what was told, by the kernel's own rule. */
+  readonly session: (threadId: ThreadId) => Session
 }
 
 export const makeCustomer = (
@@ -39,6 +44,7 @@ export const makeCustomer = (
   complain: (what: string) => void
 ): Customer => {
   const views = new Map(threads.map((threadId) => [threadId, new View(threadId)]))
+  const states = new Map<ThreadId, ThreadState>()
   const sent: Array<Sent> = []
   let machine: Machine | null = null
   const following = new Set<Following>()
@@ -62,7 +68,10 @@ export const makeCustomer = (
   }
 
   const follow = (from: Machine, view: View) => {
-    const one = followed(from, view.threadId as ThreadId)
+    const threadId = view.threadId as ThreadId
+    const one = followed(from, threadId, (item) =>
+      states.set(threadId, joined(states.get(threadId) ?? initial, item))
+    )
     following.add(one)
     // It is rejected when the line is cut before everything was told: the next attachment tries again.
     view.attach(one.client, { tail: 500 }).catch(() => {})
@@ -93,7 +102,8 @@ export const makeCustomer = (
       following.clear()
     },
     isConnected: () => machine !== null,
-    view: (threadId) => views.get(threadId)!
+    view: (threadId) => views.get(threadId)!,
+    session: (threadId) => (states.get(threadId) ?? initial).session
   }
 }
 
@@ -105,7 +115,10 @@ export const viewOf = async (threadId: ThreadId, snapshot: ThreadItem): Promise<
   if (snapshot.type === "snapshot") {
     channel.push({ type: "synchronized", epoch: snapshot.epoch, version: snapshot.version })
   }
-  await view.attach(clientOf(() => channel), {})
+  await view.attach(
+    clientOf(() => channel),
+    {}
+  )
   channel.end()
   return view
 }
@@ -116,14 +129,18 @@ interface Following {
 }
 
 /** The subscription of a thread, in the shape in which a view takes it. */
-const followed = (machine: Machine, threadId: ThreadId): Following => {
+const followed = (machine: Machine, threadId: ThreadId, heard: (item: ThreadItem) => void): Following => {
   const channel = makeChannel()
   let subscription: { readonly cancel: () => void } | null = null
   let ended = false
   return {
     client: clientOf((after) => {
       // A view subscribes a moment after it was told to; the line may be cut by then.
-      if (!ended) subscription = machine.subscribe(threadId, after, channel.push)
+      if (ended) return channel
+      subscription = machine.subscribe(threadId, after, (item) => {
+        heard(item)
+        channel.push(item)
+      })
       return channel
     }),
     end: () => {
@@ -134,8 +151,44 @@ const followed = (machine: Machine, threadId: ThreadId): Following => {
   }
 }
 
+/** What a thread's items say of its session. A snapshot begins anew, with all of the thread that a rule may ask for. */
+const joined = (state: ThreadState, item: ThreadItem): ThreadState => {
+  if (item.type === "reset") return initial
+  if (item.type === "event" && item.event.type !== "unknown") return evolve(state, item.event)
+  if (item.type !== "snapshot") return state
+  const { thread, session } = item
+  const known = {
+    projectId: thread.projectId,
+    title: thread.title,
+    provider: thread.provider,
+    model: thread.model,
+    runtimeMode: thread.runtimeMode,
+    interactionMode: thread.interactionMode,
+    cwd: thread.cwd,
+    archived: thread.archivedAt !== null,
+    deleted: thread.deletedAt !== null
+  }
+  const { activeTurnId, generation, lastError, provider, recovering, status, stopping: stopAsked } = session
+  // Whether the generation is open is not told; for what a client sees only a stopped one differs.
+  const told = {
+    activeTurnId,
+    generation,
+    lastError,
+    recovering,
+    status,
+    stopAsked,
+    open: status !== "stopped"
+  }
+  return {
+    ...initial,
+    info: known as ThreadState["info"],
+    session: { ...initial.session, ...told, provider } as Session
+  }
+}
+
+const unused = () => Promise.reject(new Error("A simulated view only subscribes"))
+
 const clientOf = (open: (after: Cursor | null) => Channel): Client => {
-  const unused = () => Promise.reject(new Error("A simulated view only subscribes"))
   return {
     call: unused,
     subscribe: <A>(_method: string, params: object = {}) => {
@@ -158,16 +211,16 @@ interface Channel extends Subscription<Item> {
 const makeChannel = (): Channel => {
   const items: Array<Item> = []
   let ended = false
-  let wake = () => {}
+  let wake: (() => void) | null = null
   const end = () => {
     ended = true
-    wake()
+    wake?.()
   }
   return {
     id: "simulated",
     push: (item) => {
       items.push(item as Item)
-      wake()
+      wake?.()
     },
     end,
     cancel: () => Promise.resolve(end()),

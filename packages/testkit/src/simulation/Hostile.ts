@@ -70,27 +70,27 @@ export const makeHostile = (options: HostileOptions): Hostile => {
   }
 
   /** What is on its way to the provider when the server dies does not arrive. */
-  function treated<A>(
-    real: Effect.Effect<A, ProviderError>,
-    call: Call
-  ): Effect.Effect<A, ProviderError> {
+  function treated<A>(real: Effect.Effect<A, ProviderError>, call: Call): Effect.Effect<A, ProviderError> {
     return Effect.suspend(() => {
       const { cut } = line
       const arriving = Effect.suspend(() => (cut.is ? Effect.never : real))
-      const treatment = chosen(call.operation)
+      const treatment = chosen(call)
       trace(`${instanceId} ${nameOf(call)} ${treatment}`)
       return treat(treatment, arriving, call)
     })
   }
 
-  const chosen = (operation: Operation): Treatment => {
-    if (deaf && operation !== "open") return "never"
+  const chosen = (call: Call): Treatment => {
+    const { operation } = call
+    // A kill asks nobody.
+    if (deaf && !(operation === "stop" && call.arguments.step === "kill")) return "never"
     if (!options.random.chance(hostility.calls)) return "done"
     const [first, ...rest] = treatments[operation]
     return options.random.pick([first!, ...rest])
   }
 
-  const slept = (from: number, to: number) => Effect.suspend(() => Effect.sleep(options.random.between(from, to)))
+  const slept = (from: number, to: number) =>
+    Effect.suspend(() => Effect.sleep(options.random.between(from, to)))
 
   const treat = <A>(
     treatment: Treatment,
@@ -135,7 +135,8 @@ export const makeHostile = (options: HostileOptions): Hostile => {
           if (random.chance(hostility.delays)) yield* onWorldClock(slept(1, 20_000))
           if (!isAlive()) return yield* Effect.never
           const said = saidOf(event, past, hostility, random)
-          if (said.length !== 1) trace(`${instanceId} says ${event.type} as ${said.map(({ type }) => type).join()}`)
+          if (said.length !== 1)
+            trace(`${instanceId} says ${event.type} as ${said.map(({ type }) => type).join()}`)
           return said
         })
       ),
@@ -235,7 +236,16 @@ type Treatment =
   | FaultReason
 
 const treatments: { readonly [Op in Operation]: ReadonlyArray<Treatment> } = {
-  open: ["slow", "slow answer", "never", "answer lost", "Unavailable", "RateLimited", "NotSignedIn", "too late"],
+  open: [
+    "slow",
+    "slow answer",
+    "never",
+    "answer lost",
+    "Unavailable",
+    "RateLimited",
+    "NotSignedIn",
+    "too late"
+  ],
   send: [
     "slow",
     "slow answer",
@@ -296,6 +306,14 @@ const nameOf = (call: Call): string => {
 
 const pastMax = 30
 
+/** An end that does not say of what (L4). */
+const nameless: ProviderEvent = {
+  type: "turn.completed",
+  providerTurnId: null,
+  outcome: "completed",
+  message: null
+}
+
 /** The end of a session is told by the end of its stream and cannot be lost. */
 const saidOf = (
   event: ProviderEvent,
@@ -308,7 +326,7 @@ const saidOf = (
   if (past.length > pastMax) past.shift()
   if (random.chance(drops)) return []
   if (random.chance(copies)) return [event, event]
+  if (!random.chance(echoes)) return [event]
   const [first, ...rest] = past
-  return random.chance(echoes) ? [event, random.pick([first!, ...rest])] : [event]
+  return [event, random.pick([nameless, random.pick([first!, ...rest])])]
 }
-

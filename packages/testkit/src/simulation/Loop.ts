@@ -40,6 +40,13 @@ export interface LoopOptions {
 
 const limits = { stepsOfOneMoment: 500_000, wakings: 200_000 } as const
 
+/** Promises are continued between two turns of the real event loop; they may make somebody ready. */
+const promises = () => setImmediate()
+
+const always = () => true
+
+const nanosOf = (ms: number) => BigInt(Math.round(ms)) * 1_000_000n
+
 interface Sleeper {
   readonly at: number
   readonly wake: () => void
@@ -64,9 +71,6 @@ export const makeLoop = ({ random, disorder, opsMax, startAt }: LoopOptions): Lo
     steps += 1
     task?.()
   }
-
-  /** Promises are continued between two turns of the real event loop; they may make somebody ready. */
-  const promises = () => setImmediate()
 
   const run = async (count: number) => {
     await promises()
@@ -112,14 +116,13 @@ export const makeLoop = ({ random, disorder, opsMax, startAt }: LoopOptions): Lo
     })
 
   const clockOf = (alive: () => boolean): Clock.Clock => {
-    const nanos = () => BigInt(Math.round(now)) * 1_000_000n
     return {
       currentTimeMillisUnsafe: () => now,
       currentTimeMillis: Effect.sync(() => now),
-      currentTimeNanosUnsafe: nanos,
-      currentTimeNanos: Effect.sync(nanos),
-      monotonicTimeNanosUnsafe: nanos,
-      monotonicTimeNanos: Effect.sync(nanos),
+      currentTimeNanosUnsafe: () => nanosOf(now),
+      currentTimeNanos: Effect.sync(() => nanosOf(now)),
+      monotonicTimeNanosUnsafe: () => nanosOf(now),
+      monotonicTimeNanos: Effect.sync(() => nanosOf(now)),
       sleep: (duration) => sleep(Duration.toMillis(duration), alive)
     }
   }
@@ -129,8 +132,6 @@ export const makeLoop = ({ random, disorder, opsMax, startAt }: LoopOptions): Lo
       Context.add(Clock.Clock, clockOf(alive)),
       Context.add(Scheduler.MaxOpsBeforeYield, opsMax)
     )
-  const always = () => true
-
   return {
     now: () => now,
     steps: () => steps,

@@ -6,11 +6,11 @@
  */
 import type { Command } from "@turnkeeper/contracts/Command"
 import type { DispatchFailure } from "@turnkeeper/contracts/Errors"
-import type { ThreadItem } from "@turnkeeper/contracts/Streams"
-import type { Cursor } from "@turnkeeper/contracts/Streams"
+import type { Cursor, ThreadItem } from "@turnkeeper/contracts/Streams"
 import type { ThreadId } from "@turnkeeper/domain/ids"
 import type { Provider } from "@turnkeeper/provider-kit/Provider"
-import { Cause, Context, Effect, Exit, Fiber, Layer, Logger, References, Result, Scope, Stream } from "effect"
+import { Cause, Effect, Exit, Fiber, Layer, Logger, References, Scope, Stream } from "effect"
+import type { Context, Result } from "effect"
 import type { Committed } from "../../../../apps/server/src/engine/Change.ts"
 import { Engine } from "../../../../apps/server/src/engine/Engine.ts"
 import { Feed } from "../../../../apps/server/src/engine/Feed.ts"
@@ -53,12 +53,11 @@ export interface MachineOptions {
   readonly complain: (what: string) => void
 }
 
-type Services =
-  | Layer.Success<ReturnType<typeof coreLayer>>
-  | Layer.Success<ReturnType<typeof storeLayer>>
+type Services = Layer.Success<ReturnType<typeof coreLayer>> | Layer.Success<ReturnType<typeof storeLayer>>
 
 export const start = ({ loop, database, providers, gatherMs, complain }: MachineOptions): Machine => {
   let alive = true
+  let stopping = false
   let services: Context.Context<Services> | null = null
   const isAlive = () => alive
   const file = Scope.makeUnsafe()
@@ -81,12 +80,14 @@ export const start = ({ loop, database, providers, gatherMs, complain }: Machine
   const closeFile = () => void Effect.runSync(Scope.close(file, Exit.void))
 
   watch(fork(build), (exit) => {
-    if (alive && Exit.isFailure(exit)) complain(`The server did not start: ${Cause.pretty(exit.cause)}`)
+    // Told to end while it was starting, it ends without having started.
+    if (alive && !stopping && Exit.isFailure(exit))
+      complain(`The server did not start: ${Cause.pretty(exit.cause)}`)
   })
 
   return {
     isAlive,
-    isListening: () => alive && services !== null,
+    isListening: () => alive && !stopping && services !== null,
     dispatch: (command, told) => {
       const sent = Effect.flatMap(Engine, (engine) => engine.dispatch(command, "simulated"))
       watch(fork(Effect.provideContext(Effect.result(sent), services!)), (exit) => {
@@ -128,8 +129,10 @@ export const start = ({ loop, database, providers, gatherMs, complain }: Machine
     },
     stop: async () => {
       const closing = fork(Scope.close(work, Exit.void))
+      stopping = true
       services = null
-      for (let waited = 0; closing.pollUnsafe() === undefined && waited < 120; waited++) await loop.pass(1_000)
+      for (let waited = 0; closing.pollUnsafe() === undefined && waited < 120; waited++)
+        await loop.pass(1_000)
       if (closing.pollUnsafe() === undefined) complain("The server did not end within two minutes")
       alive = false
       closeFile()

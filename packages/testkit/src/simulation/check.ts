@@ -70,6 +70,8 @@ export interface Judge {
   readonly turns: () => number
   /** Tells two runs apart. Holds everything of the log. */
   readonly hash: () => string
+  /** What completed turns say is what the provider said. Only where nothing of it was dropped, doubled or missed. */
+  readonly texts: () => ReadonlyArray<string>
   /** L15, on a copy of the file. */
   readonly rebuilt: (loop: Loop) => Promise<ReadonlyArray<string>>
   readonly close: () => void
@@ -102,7 +104,8 @@ export const makeJudge = (database: string, records: ReadonlyArray<string>): Jud
     const turnId = "turnId" in event ? event.turnId : null
     const name = `${row.stream} ${turnId}`
     const says = event.type.startsWith("turn.") || event.type.startsWith("item.")
-    if (turnId !== null && says && settled.has(name)) broken.push(`L3: ${event.type} comes after the end of ${name}`)
+    if (turnId !== null && says && settled.has(name))
+      broken.push(`L3: ${event.type} comes after the end of ${name}`)
     if (event.type === "turn.settled") settled.set(name, event.state)
     if (event.type === "session.stop_failed" && before.session.stopAsked?.by === "user") {
       const after = evolve(before, event)
@@ -124,7 +127,12 @@ export const makeJudge = (database: string, records: ReadonlyArray<string>): Jud
 
   const read = () => {
     const rows = newest.all(sequence) as unknown as ReadonlyArray<LogRow>
-    for (const row of rows) fold(row)
+    for (const group of causedTogether(rows)) {
+      const stream = group[0]!.stream
+      const before = states.get(stream) ?? initial
+      for (const row of group) fold(row)
+      broken.push(...leftBehind(stream, group, before, states.get(stream) ?? initial))
+    }
     return rows.map(({ stream, version, payload, cause }) => {
       const short = payload.length > 260 ? `${payload.slice(0, 260)}…` : payload
       return `    ${stream} ${version} ${short} ⇐ ${cause}`
@@ -152,9 +160,44 @@ export const makeJudge = (database: string, records: ReadonlyArray<string>): Jud
     kept: (sent) => keptIn(file, sent),
     turns: () => (file.prepare("SELECT count(*) AS n FROM turns").get() as { readonly n: number }).n,
     hash: () => hash.copy().digest("hex"),
+    texts: () => wrongTexts(file, records),
     rebuilt: (loop) => rebuilt(file, `${database}.copy`, loop),
     close: () => file.close()
   }
+}
+
+/** Rows of one stream that one cause brought in one moment: one step of its thread. */
+const causedTogether = (rows: ReadonlyArray<LogRow>): ReadonlyArray<ReadonlyArray<LogRow>> => {
+  const groups: Array<Array<LogRow>> = []
+  for (const row of rows) {
+    const group = groups.at(-1)
+    const last = group?.at(-1)
+    const isSame = last?.stream === row.stream && last.cause === row.cause && last.at === row.at
+    if (isSame) group!.push(row)
+    else groups.push([row])
+  }
+  return groups
+}
+
+/** L13: who waited behind a turn that failed or was interrupted, and waits still. */
+const leftBehind = (
+  stream: string,
+  rows: ReadonlyArray<LogRow>,
+  before: ThreadState,
+  after: ThreadState
+): ReadonlyArray<string> => {
+  const ended = rows
+    .map(({ payload }) => JSON.parse(payload) as ThreadEvent)
+    .filter((event) => event.type === "turn.settled")
+    .filter(({ state }) => state === "error" || state === "interrupted")
+    .map(({ turnId }) => turnId)
+  const [first] = ended
+  if (first === undefined) return []
+  const waited = before.turns.filter(({ state }) => state === "queued").map(({ id }) => id)
+  return after.turns
+    .filter((turn) => turn.state === "queued" && waited.includes(turn.id))
+    .filter(({ interrupts }) => interrupts === null || !ended.includes(interrupts))
+    .map(({ id }) => `L13: ${id} of ${stream} still waits behind ${first}`)
 }
 
 // What the provider really did
@@ -168,9 +211,12 @@ interface Delivered {
 interface Truth {
   readonly delivered: ReadonlyMap<string, ReadonlyArray<Delivered>>
   readonly ends: ReadonlyMap<string, string>
+  /** Of each of its turns, what it said there. */
+  readonly texts: ReadonlyMap<string, ReadonlyArray<string>>
 }
 
 interface RecordLine {
+  readonly text: string
   readonly type: string
   readonly providerTurnId: string
   readonly turnId: string
@@ -180,6 +226,7 @@ interface RecordLine {
 const truthIn = (records: ReadonlyArray<string>): Truth => {
   const ends = new Map<string, string>()
   const delivered = new Map<string, Array<Delivered>>()
+  const texts = new Map<string, Array<string>>()
   const files = records.flatMap((directory) =>
     existsSync(directory) ? readdirSync(directory).map((name) => join(directory, name)) : []
   )
@@ -189,13 +236,14 @@ const truthIn = (records: ReadonlyArray<string>): Truth => {
       const line = JSON.parse(text) as RecordLine
       const { providerTurnId, turnId, type } = line
       if (type === "ended" && !ends.has(providerTurnId)) ends.set(providerTurnId, line.outcome)
+      if (type === "text") texts.set(providerTurnId, [...(texts.get(providerTurnId) ?? []), line.text])
       if (type !== "prompt") continue
       const all = delivered.get(turnId) ?? []
       all.push({ providerTurnId, outcome: () => ends.get(providerTurnId) ?? null })
       delivered.set(turnId, all)
     }
   }
-  return { delivered, ends }
+  return { delivered, ends, texts }
 }
 
 /** L7 and L12: what the tables say of each turn, against the provider's record. */
@@ -205,9 +253,9 @@ const held = (file: DatabaseSync, records: ReadonlyArray<string>): ReadonlyArray
   for (const [turnId, all] of truth.delivered) {
     if (all.length > 1) found.push(`L12: ${turnId} was delivered ${all.length} times`)
   }
-  const turns = file.prepare(
-    `SELECT turn_id, origin, state, delivered, provider_turn_id FROM turns`
-  ).all() as ReadonlyArray<Row>
+  const turns = file
+    .prepare(`SELECT turn_id, origin, state, delivered, provider_turn_id FROM turns`)
+    .all() as ReadonlyArray<Row>
   for (const turn of turns) {
     const arrived = truth.delivered.get(String(turn["turn_id"])) ?? []
     const name = `${turn["turn_id"]} (${turn["state"]}, ${turn["delivered"]})`
@@ -217,9 +265,25 @@ const held = (file: DatabaseSync, records: ReadonlyArray<string>): ReadonlyArray
     }
     if (turn["origin"] !== "user") continue
     if (turn["delivered"] === "not_delivered" && arrived.length > 0) found.push(`L12: ${name} was delivered`)
-    if (turn["delivered"] === "delivered" && arrived.length === 0) found.push(`L12: ${name} was not delivered`)
+    if (turn["delivered"] === "delivered" && arrived.length === 0)
+      found.push(`L12: ${name} was not delivered`)
   }
   return found
+}
+
+const wrongTexts = (file: DatabaseSync, records: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const { texts } = truthIn(records)
+  const said = file.prepare(
+    `SELECT text FROM messages WHERE turn_id = ? AND role <> 'user' AND status = 'completed' ORDER BY position`
+  )
+  const completed = file
+    .prepare(`SELECT turn_id, provider_turn_id FROM turns WHERE state = 'completed'`)
+    .all() as ReadonlyArray<Row>
+  return completed.flatMap((turn) => {
+    const shown = JSON.stringify(said.all(turn["turn_id"]!).map((row) => row["text"]))
+    const truth = JSON.stringify(texts.get(String(turn["provider_turn_id"])) ?? [])
+    return shown === truth ? [] : [`L7: ${turn["turn_id"]} says ${shown}, and the provider said ${truth}`]
+  })
 }
 
 // What was promised
@@ -258,8 +322,9 @@ const rebuilt = async (file: DatabaseSync, copy: string, loop: Loop): Promise<Re
   const before = rowsOf(file)
   const scope = Scope.makeUnsafe()
   const layer = Commit.layer.pipe(Layer.provideMerge(Feed.layer), Layer.provideMerge(storeLayer(copy)))
-  const rebuild = Effect.flatMap(Layer.buildWithMemoMap(layer, Layer.makeMemoMapUnsafe(), scope), (built) =>
-    Context.get(built, Commit).rebuild
+  const rebuild = Effect.flatMap(
+    Layer.buildWithMemoMap(layer, Layer.makeMemoMapUnsafe(), scope),
+    (built) => Context.get(built, Commit).rebuild
   )
   const fiber = loop.fork(Effect.provideService(rebuild, References.MinimumLogLevel, "Error"))
   await loop.settle()

@@ -60,7 +60,9 @@ const report = async (seed: number, outcome: Outcome) => {
   const least = await shrunk(planOf(seed), outcome)
   for (const line of least.outcome.trace) say(line)
   for (const violation of least.outcome.violations) say(`VIOLATION of seed ${seed}: ${violation}`)
-  say(`Seed ${seed} fails with ${least.plan.steps.length} of ${planOf(seed).steps.length} steps; --seed ${seed} replays it.`)
+  say(
+    `Seed ${seed} fails with ${least.plan.steps.length} of ${planOf(seed).steps.length} steps; --seed ${seed} replays it.`
+  )
 }
 
 const main = async (): Promise<number> => {

@@ -6,11 +6,13 @@
  *                       └─▶ judged whenever nobody can go on without time
  */
 import type { Command } from "@turnkeeper/contracts/Command"
+import type { SessionRow } from "@turnkeeper/contracts/Rows"
 import type { ProjectId, ThreadId } from "@turnkeeper/domain/ids"
 import { ProviderInstanceId, ProviderTurnId } from "@turnkeeper/domain/ids"
 import type { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
+import type { Session } from "@turnkeeper/domain/thread/State"
 import { isSettled } from "@turnkeeper/domain/thread/lifecycle"
-import { mkdtempSync, rmSync } from "node:fs"
+import { existsSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { makeRandom } from "../crash/random.ts"
@@ -40,9 +42,11 @@ export interface Outcome {
 const project = "project" as ProjectId
 const beginning = 1_700_000_000_000
 const violationsMax = 20
+/** A file is a file; in memory, where the machine has such a place, no run waits for a disk. */
+const memory = "/dev/shm"
 
 export const simulate = async (plan: Plan): Promise<Outcome> => {
-  const directory = mkdtempSync(join(tmpdir(), "turnkeeper-simulation-"))
+  const directory = mkdtempSync(join(existsSync(memory) ? memory : tmpdir(), "turnkeeper-simulation-"))
   try {
     return await new Run(plan, directory).all()
   } finally {
@@ -335,9 +339,8 @@ class Run {
     await this.loop.settle()
     this.readLog()
     for (const breach of this.judge!.atRest()) this.complain(breach)
-    for (const customer of this.customers) {
-      for (const breach of this.judge!.kept(customer.sent)) this.complain(breach)
-    }
+    const sent = this.customers.flatMap((customer) => customer.sent)
+    for (const breach of this.judge!.kept(sent)) this.complain(breach)
     if (this.machine.isListening()) for (const threadId of this.threads) await this.compare(threadId)
   }
 
@@ -348,13 +351,14 @@ class Run {
   /** Every client that was told everything has what a client that comes now is shown. */
   async compare(threadId: ThreadId): Promise<void> {
     const snapshot = await this.machine.snapshot(threadId)
-    if (snapshot === null) return
+    if (snapshot?.type !== "snapshot") return
     const fresh = await viewOf(threadId, snapshot)
     for (const [index, customer] of this.customers.entries()) {
       const view = customer.view(threadId)
       for (const fault of view.faults.splice(0)) this.complain(`A client of ${threadId}: ${fault}`)
       if (!customer.isConnected() || !view.synchronized || view.ended !== null) continue
-      for (const difference of differencesOf(view, fresh)) {
+      const session = sessionDifference(customer.session(threadId), snapshot.session)
+      for (const difference of [...session, ...differencesOf(view, fresh)]) {
         this.complain(`Client ${index} of ${threadId} sees something else: ${difference}`)
       }
     }
@@ -370,6 +374,7 @@ class Run {
     await this.comeToRest()
     if (this.violations.length > 0) return
     for (const provider of this.providers) provider.calm(false)
+    if (heardAll(this.plan)) for (const breach of this.judge!.texts()) this.complain(breach)
     for (const breach of await this.judge!.rebuilt(this.loop)) this.complain(breach)
   }
 
@@ -384,14 +389,18 @@ class Run {
       for (const threadId of this.openThreads()) {
         const isWorking = this.providers.some((provider) => provider.isWorking(threadId))
         if (minute === 25 && !isWorking && !this.plan.setting.endsDeaf) {
-          this.complain(`L14: nobody works for ${threadId}, and it does not come to rest: ${this.told(threadId)}`)
+          this.complain(
+            `L14: nobody works for ${threadId}, and it does not come to rest: ${this.told(threadId)}`
+          )
         }
         this.trace.push(`  ${this.time()} the user interrupts ${threadId}`)
-        const type = minute < 60 ? "thread.turn.interrupt" : "thread.session.stop"
-        this.send(this.customers[0]!, { type, threadId })
+        const patient = minute < 60
+        const type = patient ? "thread.turn.interrupt" : "thread.session.stop"
+        this.send(this.customers[0]!, { type, threadId, ...(!patient && { force: true }) })
       }
     }
-    for (const threadId of this.openThreads()) this.complain(`L14: ${threadId} never rests: ${this.told(threadId)}`)
+    for (const threadId of this.openThreads())
+      this.complain(`L14: ${threadId} never rests: ${this.told(threadId)}`)
   }
 
   openThreads(): ReadonlyArray<ThreadId> {
@@ -418,6 +427,11 @@ class Run {
     return `${((this.loop.now() - beginning) / 1_000).toFixed(3)}s`
   }
 }
+
+/** Nobody kept a word of the provider from the server: no bad line, and no time in which nobody listened. */
+const heardAll = ({ setting: { hostility }, steps }: Plan): boolean =>
+  hostility.copies + hostility.drops + hostility.echoes === 0 &&
+  steps.every(({ deed }) => deed.type !== "crash" && deed.type !== "restart")
 
 const answerTo = (threadId: string, { requestId, decisions }: Request, pick: number) => {
   const decision = decisions[Math.floor(pick * decisions.length)]
@@ -452,7 +466,13 @@ const wordsOf = (
         }
       ]
     case "old word": {
-      const transient = { type: "error.transient", providerTurnId: running, message: "again", attempt: 1, limit: 5 }
+      const transient = {
+        type: "error.transient",
+        providerTurnId: running,
+        message: "again",
+        attempt: 1,
+        limit: 5
+      }
       const words: ReadonlyArray<ProviderEvent> = [
         { type: "turn.completed", providerTurnId: null, outcome: "completed", message },
         { type: "turn.aborted", providerTurnId: null, message },
@@ -470,6 +490,24 @@ const wordsOf = (
   }
 }
 
+const sessionDifference = (mine: Session, row: SessionRow): ReadonlyArray<string> => {
+  const one = { ...mine, stopping: mine.stopAsked }
+  const fields = [
+    "status",
+    "generation",
+    "provider",
+    "activeTurnId",
+    "lastError",
+    "recovering",
+    "stopping"
+  ] as const
+  return fields
+    .filter((field) => JSON.stringify(one[field]) !== JSON.stringify(row[field]))
+    .map(
+      (field) => `session.${field} is ${JSON.stringify(one[field])} instead of ${JSON.stringify(row[field])}`
+    )
+}
+
 const differencesOf = (view: View, fresh: View): ReadonlyArray<string> => {
   const found: Array<string> = []
   const compare = (what: string, mine: unknown, truth: unknown) => {
@@ -477,12 +515,17 @@ const differencesOf = (view: View, fresh: View): ReadonlyArray<string> => {
     if (one !== other) found.push(`${what} is ${one} instead of ${other}`)
   }
   compare("version", view.version, fresh.version)
-  compare("session", view.session, fresh.session)
   for (const turn of fresh.turns.values()) compare(turn.turnId, view.turn(turn.turnId), turn)
   const shown = new Map(view.entries.map((entry) => [entry.id, entry]))
   // A notice has no item of its own in a view.
-  for (const entry of fresh.entries) if (entry.kind !== "notice") compare(entry.id, shown.get(entry.id), entry)
-  const open = (of: View) => of.openRequests().map((request) => JSON.stringify(request)).sort()
-  compare("open requests", open(view), open(fresh))
+  for (const entry of fresh.entries)
+    if (entry.kind !== "notice") compare(entry.id, shown.get(entry.id), entry)
+  compare("open requests", openIn(view), openIn(fresh))
   return found
 }
+
+const openIn = (view: View) =>
+  view
+    .openRequests()
+    .map((request) => JSON.stringify(request))
+    .sort()

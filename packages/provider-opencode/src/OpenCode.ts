@@ -1,0 +1,522 @@
+/**
+ * OpenCode as a provider: one `opencode serve` for all threads of a provider instance, or a server that
+ * somebody else runs, by its address.
+ *
+ * A server of ours is started when it is first needed, ended when nothing has needed it for a while, and
+ * started anew after it died; when it dies, every session on it ends at once. Before anything else, whatever
+ * an earlier, killed server of ours left behind is ended: two programs must never work on one conversation.
+ */
+import type { ProviderInstanceId, TurnId } from "@turnkeeper/domain/ids"
+import { ProviderTurnId } from "@turnkeeper/domain/ids"
+import type { Evidence } from "@turnkeeper/domain/thread/Owed"
+import * as ProcessLedger from "@turnkeeper/provider-kit/ProcessLedger"
+import { argumentsOf, descendantsOf, ensureGone, findProgram, marked } from "@turnkeeper/provider-kit/processes"
+import type {
+  Capabilities,
+  EvidenceQuery,
+  Health,
+  LiveSession,
+  OpenOptions,
+  Provider,
+  ProviderSession
+} from "@turnkeeper/provider-kit/Provider"
+import type { Operation, ProviderError } from "@turnkeeper/provider-kit/ProviderError"
+import * as SharedProcess from "@turnkeeper/provider-kit/SharedProcess"
+import { Context, Deferred, Effect, Layer, Schedule, Scope, Stream } from "effect"
+import type { Duration } from "effect"
+import { createHash } from "node:crypto"
+import { mkdirSync } from "node:fs"
+import * as Api from "./Api.ts"
+import { failWith, wrapWith } from "./faults.ts"
+import * as HealthCheck from "./health.ts"
+import * as History from "./history.ts"
+import type { Native, SessionInfo } from "./protocol.ts"
+import * as Serve from "./Serve.ts"
+import * as Session from "./Session.ts"
+import { modelOf, rulesOf } from "./settings.ts"
+
+export interface OpenCodeOptions {
+  readonly instanceId: ProviderInstanceId
+  readonly displayName?: string
+  /** The program. Else TURNKEEPER_OPENCODE_BIN, else `opencode` on the path. */
+  readonly binary?: string
+  /** A server that runs already, in place of one of our own. */
+  readonly server?: { readonly url: string; readonly username?: string; readonly password?: string }
+  /** Where the processes that run are on record. */
+  readonly ledgerDirectory: string
+  /** Added to the server's own environment. */
+  readonly env?: Readonly<Record<string, string | undefined>>
+  readonly timeouts?: Partial<Timeouts>
+  /** Sees every call and every event, for the native log. */
+  readonly tap?: (direction: "sent" | "received", line: string) => void
+}
+
+export interface Timeouts extends Session.Deadlines {
+  /** From the start of the process to its readiness. */
+  readonly start: Duration.Input
+  readonly open: Duration.Input
+  readonly evidence: Duration.Input
+  readonly probe: Duration.Input
+  /** How long a process that nobody needs is kept. */
+  readonly idle: Duration.Input
+  /** The orderly end of a session whose scope closes; then the process is killed. */
+  readonly close: Duration.Input
+  /** Silence of the events, whose heartbeat comes every 10 seconds, after which they are asked for anew. */
+  readonly silence: Duration.Input
+}
+
+const defaultTimeouts: Timeouts = {
+  call: "10 seconds",
+  send: "30 seconds",
+  turn: "10 seconds",
+  start: "30 seconds",
+  open: "30 seconds",
+  evidence: "60 seconds",
+  probe: "40 seconds",
+  idle: "60 seconds",
+  close: "5 seconds",
+  silence: "45 seconds"
+}
+
+export const capabilitiesOf = ({ server }: Pick<OpenCodeOptions, "server">): Capabilities => ({
+  steer: false,
+  resume: true,
+  history: true,
+  // A server that is not ours works on while we are away, and what it asked is read again.
+  outlivesServer: server !== undefined,
+  reasksRequests: server !== undefined,
+  modelSwitch: "in_session",
+  approvals: true,
+  questions: true,
+  attachments: true,
+  planMode: true,
+  usage: true,
+  rollback: false,
+  fork: false
+})
+
+/** The adapter as a service, for an application that knows one OpenCode. */
+export class OpenCode extends Context.Service<OpenCode, Provider>()("provider-opencode/OpenCode") {
+  static readonly layer = (options: OpenCodeOptions) => Layer.effect(OpenCode, make(options))
+}
+
+/** A server that is ready, and who is on it. */
+interface Running {
+  readonly api: Api.Api
+  /** Null where the process is not ours. */
+  readonly process: Serve.Serving | null
+  /** By OpenCode's session id. */
+  readonly sessions: Map<string, Session.Session>
+  /** Sessions that OpenCode made inside a turn: who has to answer what they ask. */
+  readonly children: Map<string, Session.Session>
+  /** Turns of which it is not known whether this server has taken their message. */
+  readonly doubtful: Set<TurnId>
+  over: boolean
+}
+
+const childrenMax = 1_000
+
+export const make = Effect.fn("OpenCode.make")(function* (
+  options: OpenCodeOptions
+): Effect.fn.Return<Provider, never, Scope.Scope> {
+  const timeouts: Timeouts = { ...defaultTimeouts, ...options.timeouts }
+  const fail = failWith(options.instanceId)
+  const wrap = wrapWith(options.instanceId)
+  const env = { ...process.env, ...options.env }
+  const capabilities = capabilitiesOf(options)
+  const ledger = ProcessLedger.make({ directory: options.ledgerDirectory, owner: options.instanceId })
+  const server = yield* SharedProcess.make({
+    idle: timeouts.idle,
+    start: start(options, env, ledger, timeouts),
+    isOver: (running: Running) => running.over
+  })
+  const { survived } = yield* ledger.reap
+  const orphans = yield* ensureGone(marked(Serve.markName, ownerOf(options)))
+  const pids = [...survived, ...orphans.map(({ pid }) => pid)]
+  if (pids.length > 0) {
+    yield* Effect.logWarning("a process of an earlier run of OpenCode could not be ended", { pids })
+  }
+
+  /** Runs with a server that is ready, started if need be. */
+  const withServer = <A, E>(operation: Operation, use: (running: Running) => Effect.Effect<A, E>) =>
+    Effect.scoped(server.get.pipe(Effect.mapError(wrap(operation)), Effect.flatMap(use)))
+
+  const open = Effect.fn("OpenCode.open")(function* (
+    wanted: OpenOptions
+  ): Effect.fn.Return<ProviderSession, ProviderError, Scope.Scope> {
+    if (wanted.model !== null && modelOf(wanted.model) === null) {
+      return yield* fail("open", "Rejected", "OpenCode names a model as provider/model.")
+    }
+    const scope = yield* Effect.scope
+    const running = yield* server.get.pipe(Effect.mapError(wrap("open")))
+    const opening = { wanted, running, timeouts, scope, fail, wrap }
+    const info = yield* wanted.resume === null
+      ? create(opening).pipe(Effect.mapError(wrap("open")))
+      : resume(opening, wanted.resume)
+    const session = yield* Effect.uninterruptible(
+      Effect.tap(
+        Effect.sync(() => register(opening, info)),
+        (one) => disposeWith(opening, one)
+      )
+    )
+    if (wanted.resume !== null) yield* join(session, running, timeouts.open).pipe(Effect.mapError(wrap("open")))
+    return session
+  })
+
+  const listLive = Effect.suspend(() => {
+    const running = server.current()
+    // Without a server there is no session; none is started to find that out.
+    if (running === null || running.sessions.size === 0) return Effect.succeed<ReadonlyArray<LiveSession>>([])
+    return live(running, timeouts.call).pipe(Effect.mapError(wrap("list")))
+  })
+
+  const evidence = (query: EvidenceQuery): Effect.Effect<Evidence, ProviderError> => {
+    const { resume } = query
+    // No conversation was ever begun: nothing can have been said in one.
+    if (resume === null) return Effect.succeed({ type: "absent" })
+    return withServer("evidence", (running) =>
+      recorded(running, resume, query.turnId, timeouts.call).pipe(Effect.mapError(wrap("evidence")))
+    ).pipe(
+      Effect.timeoutOrElse({
+        duration: timeouts.evidence,
+        orElse: () => Effect.fail(fail("evidence", "Unknown", "OpenCode's record could not be read in time."))
+      })
+    )
+  }
+
+  const probe = Effect.suspend(() => {
+    if (options.server === undefined && binaryOf(options, env) === null)
+      return Effect.succeed(HealthCheck.notInstalled)
+    return withServer("probe", ({ api }) => HealthCheck.ask(api, timeouts.probe)).pipe(
+      Effect.catch((error) =>
+        Effect.succeed<Health>({ status: "failed", version: null, models: [], advice: error.message })
+      ),
+      Effect.timeoutOrElse({
+        duration: timeouts.probe,
+        orElse: () =>
+          Effect.succeed<Health>({
+            status: "unknown",
+            version: null,
+            models: [],
+            advice: "OpenCode did not answer in time."
+          })
+      })
+    )
+  })
+
+  return {
+    instanceId: options.instanceId,
+    kind: "opencode",
+    displayName: options.displayName ?? "OpenCode",
+    capabilities,
+    probe,
+    open,
+    listLive,
+    evidence
+  }
+})
+
+const binaryOf = (options: OpenCodeOptions, env: Readonly<Record<string, string | undefined>>) =>
+  findProgram(options.binary ?? (env["TURNKEEPER_OPENCODE_BIN"] || "opencode"), env)
+
+/** What a server of this data directory and this instance marks its children with. */
+const ownerOf = ({ ledgerDirectory, instanceId }: OpenCodeOptions): string =>
+  `${createHash("sha256").update(`${ledgerDirectory}\n${instanceId}`).digest("hex").slice(0, 24)}.`
+
+// Sessions
+
+interface Opening {
+  readonly wanted: OpenOptions
+  readonly running: Running
+  readonly timeouts: Timeouts
+  readonly scope: Scope.Scope
+  readonly fail: ReturnType<typeof failWith>
+  readonly wrap: ReturnType<typeof wrapWith>
+}
+
+/** With a title OpenCode asks no model for one. */
+const create = ({ wanted, running, timeouts }: Opening) =>
+  running.api.post<SessionInfo>("/session", {
+    directory: wanted.cwd,
+    deadline: timeouts.open,
+    body: { title: `Turnkeeper ${wanted.threadId}`, permission: rulesOf(wanted) }
+  })
+
+const resume = Effect.fnUntraced(function* ({ running, timeouts, wanted, fail, wrap }: Opening, cursor: string) {
+  const asking = { api: running.api, deadline: timeouts.open }
+  const info = isSessionId(cursor)
+    ? yield* History.sessionInfo(asking, cursor).pipe(Effect.mapError(wrap("open")))
+    : null
+  if (info === null) return yield* fail("open", "SessionGone", "OpenCode no longer has this conversation.")
+  return yield* running.api
+    .patch<SessionInfo>(`/session/${info.id}`, {
+      directory: info.directory,
+      deadline: timeouts.open,
+      body: { permission: rulesOf(wanted) }
+    })
+    .pipe(Effect.mapError(wrap("open")))
+})
+
+const isSessionId = (cursor: string): boolean => /^ses_?[A-Za-z0-9]+$/.test(cursor)
+
+const register = ({ wanted, running, timeouts, scope, fail, wrap }: Opening, info: SessionInfo): Session.Session => {
+  // A session of an earlier generation on the same conversation: its end is overdue.
+  running.sessions.get(info.id)?.exit(true, "This conversation was opened again.")
+  const session = Session.make({
+    threadId: wanted.threadId,
+    generation: wanted.generation,
+    sessionID: info.id,
+    directory: info.directory,
+    freedom: { runtimeMode: wanted.runtimeMode, interactionMode: wanted.interactionMode },
+    model: wanted.model,
+    api: running.api,
+    deadlines: timeouts,
+    fail,
+    wrap,
+    scope,
+    endCommands: (commands) => endCommands(running.process, commands),
+    killProcess: running.process?.kill ?? null,
+    doubt: (turnId) => void running.doubtful.add(turnId),
+    settled: (turnId) => void running.doubtful.delete(turnId)
+  })
+  running.sessions.set(info.id, session)
+  return session
+}
+
+/**
+ * Commands run in groups of their own, below OpenCode: found by what they were called with, and ended with
+ * all that they started. Where the process is not ours they are OpenCode's to end.
+ */
+const endCommands = (process: Serve.Serving | null, commands: ReadonlyArray<string>) =>
+  Effect.suspend(() => {
+    if (process === null || commands.length === 0) return Effect.succeed<ReadonlyArray<string>>([])
+    const found = descendantsOf(process.pid).filter((one) =>
+      argumentsOf(one).some((argument) => commands.some((command) => argument.includes(command)))
+    )
+    return Effect.map(
+      ensureGone([...found, ...found.flatMap(({ pid }) => descendantsOf(pid))]),
+      (left): ReadonlyArray<string> => left.map((one) => argumentsOf(one).join(" "))
+    )
+  })
+
+/** What is in the record already is no news; a turn that runs is joined. */
+const join = Effect.fnUntraced(function* (session: Session.Session, { api }: Running, deadline: Duration.Input) {
+  const { messages, status } = yield* History.seen({ api, directory: session.directory, deadline }, session.sessionID)
+  const newest = History.newestTurn(messages)
+  const runs = status.type !== "idle" && newest !== null
+  session.past(
+    messages.flatMap(({ info }) => (info.role === "user" && !(runs && info.id === newest.id) ? [info.id] : []))
+  )
+  if (runs) yield* session.adopt(newest)
+})
+
+/** The session ends with its scope: in order if OpenCode lets it, else with the process. */
+const disposeWith = ({ running, timeouts, scope }: Opening, session: Session.Session) =>
+  Scope.addFinalizer(
+    scope,
+    Effect.suspend(() => {
+      session.abandon()
+      return session.isOver()
+        ? Effect.void
+        : session.stop("stop").pipe(
+            Effect.timeout(timeouts.close),
+            Effect.catch(() => session.stop("kill")),
+            Effect.ignore
+          )
+    }).pipe(
+      Effect.ensuring(
+        Effect.sync(() => {
+          session.exit(false, "The session could not be ended.")
+          if (running.sessions.get(session.sessionID) === session) running.sessions.delete(session.sessionID)
+          for (const [child, parent] of running.children)
+            if (parent === session) running.children.delete(child)
+        })
+      )
+    )
+  )
+
+const live = Effect.fnUntraced(function* ({ api, sessions }: Running, deadline: Duration.Input) {
+  const here = [...sessions.values()].filter((session) => !session.isOver())
+  const directories = [...new Set(here.map(({ directory }) => directory))]
+  const statuses = yield* Effect.forEach(
+    directories,
+    (directory) => History.statuses({ api, directory, deadline }),
+    { concurrency: 4 }
+  )
+  const busy = new Set(statuses.flatMap((all) => Object.keys(all).filter((id) => all[id]?.type !== "idle")))
+  return here.map((session): LiveSession => {
+    const turn = session.active()
+    // In a turn's first moments OpenCode does not call the session busy yet; it has the message.
+    const works = turn !== null && (busy.has(session.sessionID) || !turn.busy)
+    return {
+      threadId: session.threadId,
+      generation: session.generation,
+      activeProviderTurnId: works ? ProviderTurnId.make(turn.id) : null,
+      activeTurnId: works ? turn.turnId : null
+    }
+  })
+})
+
+const recorded = Effect.fnUntraced(function* (
+  { api, doubtful }: Running,
+  sessionID: string,
+  turnId: TurnId,
+  deadline: Duration.Input
+): Effect.fn.Return<Evidence, Api.CallFailed> {
+  const info = isSessionId(sessionID) ? yield* History.sessionInfo({ api, deadline }, sessionID) : null
+  if (info === null)
+    return { type: "none", message: "OpenCode no longer has the record of this conversation." }
+  const asking = { api, directory: info.directory, deadline }
+  const truth = yield* History.messageTruth(asking, sessionID, turnId)
+  return truth.type === "absent" && doubtful.has(turnId)
+    ? { type: "none", message: "The message may still be on its way inside OpenCode." }
+    : truth
+})
+
+// The server
+
+const start = (
+  options: OpenCodeOptions,
+  env: Readonly<Record<string, string | undefined>>,
+  ledger: ProcessLedger.ProcessLedger,
+  timeouts: Timeouts
+): Effect.Effect<Running, Serve.StartFailed, Scope.Scope> =>
+  Effect.gen(function* () {
+    const process = options.server === undefined ? yield* spawn(options, env, ledger, timeouts) : null
+    const api = Api.make({
+      url: options.server?.url ?? process?.url ?? "",
+      password: options.server === undefined ? (process?.password ?? null) : (options.server.password ?? null),
+      ...(options.server?.username === undefined ? {} : { username: options.server.username }),
+      ...(options.tap === undefined ? {} : { tap: options.tap })
+    })
+    const running: Running = {
+      api,
+      process,
+      sessions: new Map(),
+      children: new Map(),
+      doubtful: new Set(),
+      over: false
+    }
+    const end = (clean: boolean, message: string) =>
+      Effect.sync(() => {
+        running.over = true
+        for (const session of running.sessions.values()) session.exit(clean, message)
+        running.sessions.clear()
+        running.children.clear()
+      })
+    if (process !== null) {
+      yield* process.gone.pipe(
+        Effect.flatMap(({ how, message }) => end(how === "closed", message)),
+        Effect.forkScoped
+      )
+    }
+    // The first thing to happen when the scope closes.
+    yield* Effect.addFinalizer(() =>
+      Effect.andThen(process?.close ?? Effect.void, end(true, "The connection to OpenCode was closed."))
+    )
+    const connected = yield* Deferred.make<void>()
+    yield* listening(running, connected, timeouts.silence).pipe(
+      // A process of ours that lives and cannot be heard is of no use to anybody.
+      Effect.andThen(Effect.suspend(() => process?.kill ?? Effect.void)),
+      Effect.andThen(end(false, "OpenCode can no longer be reached.")),
+      Effect.forkScoped
+    )
+    yield* Deferred.await(connected).pipe(
+      Effect.andThen(api.get("/global/health", { deadline: timeouts.start })),
+      Effect.timeoutOrElse({
+        duration: timeouts.start,
+        orElse: () => Effect.fail(new Api.NoAnswer({ path: "/global/event" }))
+      })
+    )
+    return running
+  }).pipe(
+    // Nothing of anybody's has been delivered to a server that never became ready.
+    Effect.mapError((error) =>
+      error._tag === "StartFailed" ? error : new Serve.StartFailed({ missing: false, text: error.message })
+    )
+  )
+
+const spawn = (
+  options: OpenCodeOptions,
+  env: Readonly<Record<string, string | undefined>>,
+  ledger: ProcessLedger.ProcessLedger,
+  timeouts: Timeouts
+) =>
+  Effect.suspend(() => {
+    const binary = binaryOf(options, env)
+    if (binary === null) {
+      return Effect.fail(new Serve.StartFailed({ missing: true, text: HealthCheck.notInstalled.advice ?? "" }))
+    }
+    // Not in a project: what is asked without a directory is asked of no project.
+    mkdirSync(options.ledgerDirectory, { recursive: true })
+    return Serve.serve({
+      binary,
+      cwd: options.ledgerDirectory,
+      env,
+      ledger,
+      owner: ownerOf(options),
+      deadline: timeouts.start
+    })
+  })
+
+/** Tries to hear a server again: 0.1, 0.2, 0.4 … seconds, about 50 seconds in all. */
+const reconnecting = { schedule: Schedule.exponential("100 millis"), times: 8 } as const
+
+/**
+ * Hears the events for as long as the server can be reached. The stream has no memory: after it broke, what
+ * happened meanwhile is read from the record.
+ */
+const listening = (
+  running: Running,
+  connected: Deferred.Deferred<void>,
+  silence: Duration.Input
+): Effect.Effect<void> => {
+  const once = Effect.suspend(() => {
+    let heard = false
+    return running.api.events.pipe(
+      Stream.timeoutOrElse({
+        duration: silence,
+        orElse: () => Stream.fail(new Api.Unreachable({ delivered: "unknown", text: "OpenCode has fallen silent." }))
+      }),
+      Stream.runForEach((native) => {
+        if (native.type !== "server.connected" || heard) return route(running, native)
+        heard = true
+        const first = Deferred.doneUnsafe(connected, Effect.void)
+        return first ? Effect.void : catchUp(running)
+      }),
+      // A stream that ended is as good as one that broke; one that had been heard is tried anew from the start.
+      Effect.ignore,
+      Effect.andThen(Effect.suspend(() => (heard ? Effect.void : Effect.fail("not heard" as const))))
+    )
+  })
+  return once.pipe(
+    Effect.retry(reconnecting),
+    Effect.repeat({ while: () => !running.over }),
+    Effect.ignore
+  )
+}
+
+const catchUp = (running: Running) =>
+  Effect.forEach([...running.sessions.values()], (session) => session.catchUp, { discard: true })
+
+/** Sessions that are not ours say nothing here; those that work for ours ask what they ask in our turn. */
+const route = (running: Running, { type, properties }: Native): Effect.Effect<void> => {
+  const { sessions, children } = running
+  if (type === "sync") {
+    const { aggregateID, seq } = Object(properties) as { aggregateID?: unknown; seq?: unknown }
+    const session = typeof aggregateID === "string" ? sessions.get(aggregateID) : undefined
+    return session === undefined || typeof seq !== "number" ? Effect.void : session.count(seq)
+  }
+  // The directory's whole state was thrown away, and with it whatever was being worked on.
+  if (type === "server.instance.disposed" || type === "global.disposed") return catchUp(running)
+  const { sessionID, info } = Object(properties) as { sessionID?: unknown; info?: { parentID?: unknown } }
+  if (typeof sessionID !== "string") return Effect.void
+  const session = sessions.get(sessionID)
+  if (session !== undefined) return session.hear({ type, properties })
+  if (type === "session.created" && typeof info?.parentID === "string") {
+    const parent = sessions.get(info.parentID) ?? children.get(info.parentID)
+    if (parent !== undefined && children.size < childrenMax) children.set(sessionID, parent)
+    return Effect.void
+  }
+  return children.get(sessionID)?.hearChild({ type, properties }) ?? Effect.void
+}
