@@ -81,7 +81,9 @@ export const make = (options: ApiOptions): Api => {
       signal,
       headers: {
         ...authorization,
-        ...(call.directory === undefined ? {} : { "x-opencode-directory": encodeURIComponent(call.directory) }),
+        ...(call.directory === undefined
+          ? {}
+          : { "x-opencode-directory": encodeURIComponent(call.directory) }),
         ...(call.body === undefined ? {} : { "content-type": "application/json" })
       },
       ...(call.body === undefined ? {} : { body: JSON.stringify(call.body) })
@@ -139,11 +141,24 @@ export const make = (options: ApiOptions): Api => {
     )
   )
 
-  return { get: bodyOf("GET"), post: bodyOf("POST"), patch: bodyOf("PATCH"), page: (path, call) => ask("GET", path, call), events }
+  return {
+    get: bodyOf("GET"),
+    post: bodyOf("POST"),
+    patch: bodyOf("PATCH"),
+    page: (path, call) => ask("GET", path, call),
+    events
+  }
 }
 
 /** Codes that say: there was no connection to send anything on. */
-const neverSent = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH", "UND_ERR_CONNECT_TIMEOUT"])
+const neverSent = new Set([
+  "ECONNREFUSED",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "UND_ERR_CONNECT_TIMEOUT"
+])
 
 const unreachable = (error: unknown): Unreachable => {
   const { cause } = Object(error) as { cause?: unknown }

@@ -202,7 +202,10 @@ export const make = (): Conversation => {
     if (part.synthetic === true || part.ignored === true) return []
     const item = itemOf(turn, part.id, part.type === "text" ? "assistant_message" : "reasoning")
     if (item.done) return []
-    const said: Array<ProviderEvent> = [...startText(turn, part.id, item, part.text), ...more(turn, part.id, item, part.text)]
+    const said: Array<ProviderEvent> = [
+      ...startText(turn, part.id, item, part.text),
+      ...more(turn, part.id, item, part.text)
+    ]
     if (part.time?.end === undefined || !item.started) return said
     item.done = true
     // What OpenCode cuts off the end of a text is blank: then what was streamed is the text.
@@ -262,7 +265,10 @@ export const make = (): Conversation => {
     if (item.kind === "command" && output !== null) said.push(...more(turn, part.id, item, output))
     if (status === "running") return said
     item.done = true
-    const end = turn.interruptAsked && status === "completed" && cutCommand(part) ? "failed" : endOf(part, declined.has(part.callID))
+    const end =
+      turn.interruptAsked && status === "completed" && cutCommand(part)
+        ? "failed"
+        : endOf(part, declined.has(part.callID))
     return [...said, completed(turn, part.id, item.kind, titleOf(part), end, output, detailOf(part, true))]
   }
 
@@ -473,7 +479,13 @@ export const make = (): Conversation => {
   }
 }
 
-const asked = new Set(["permission.asked", "permission.replied", "question.asked", "question.replied", "question.rejected"])
+const asked = new Set([
+  "permission.asked",
+  "permission.replied",
+  "question.asked",
+  "question.replied",
+  "question.rejected"
+])
 
 const newTurn = (id: string, turnId: TurnId | null): Turn => ({
   id,

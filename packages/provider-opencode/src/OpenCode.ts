@@ -10,7 +10,13 @@ import type { ProviderInstanceId, TurnId } from "@turnkeeper/domain/ids"
 import { ProviderTurnId } from "@turnkeeper/domain/ids"
 import type { Evidence } from "@turnkeeper/domain/thread/Owed"
 import * as ProcessLedger from "@turnkeeper/provider-kit/ProcessLedger"
-import { argumentsOf, descendantsOf, ensureGone, findProgram, marked } from "@turnkeeper/provider-kit/processes"
+import {
+  argumentsOf,
+  descendantsOf,
+  ensureGone,
+  findProgram,
+  marked
+} from "@turnkeeper/provider-kit/processes"
 import type {
   Capabilities,
   EvidenceQuery,
@@ -159,7 +165,8 @@ export const make = Effect.fn("OpenCode.make")(function* (
         (one) => disposeWith(opening, one)
       )
     )
-    if (wanted.resume !== null) yield* join(session, running, timeouts.open).pipe(Effect.mapError(wrap("open")))
+    if (wanted.resume !== null)
+      yield* join(session, running, timeouts.open).pipe(Effect.mapError(wrap("open")))
     return session
   })
 
@@ -242,7 +249,10 @@ const create = ({ wanted, running, timeouts }: Opening) =>
     body: { title: `Turnkeeper ${wanted.threadId}`, permission: rulesOf(wanted) }
   })
 
-const resume = Effect.fnUntraced(function* ({ running, timeouts, wanted, fail, wrap }: Opening, cursor: string) {
+const resume = Effect.fnUntraced(function* (
+  { running, timeouts, wanted, fail, wrap }: Opening,
+  cursor: string
+) {
   const asking = { api: running.api, deadline: timeouts.open }
   const info = isSessionId(cursor)
     ? yield* History.sessionInfo(asking, cursor).pipe(Effect.mapError(wrap("open")))
@@ -259,7 +269,10 @@ const resume = Effect.fnUntraced(function* ({ running, timeouts, wanted, fail, w
 
 const isSessionId = (cursor: string): boolean => /^ses_?[A-Za-z0-9]+$/.test(cursor)
 
-const register = ({ wanted, running, timeouts, scope, fail, wrap }: Opening, info: SessionInfo): Session.Session => {
+const register = (
+  { wanted, running, timeouts, scope, fail, wrap }: Opening,
+  info: SessionInfo
+): Session.Session => {
   // A session of an earlier generation on the same conversation: its end is overdue.
   running.sessions.get(info.id)?.exit(true, "This conversation was opened again.")
   const session = Session.make({
@@ -300,12 +313,21 @@ const endCommands = (process: Serve.Serving | null, commands: ReadonlyArray<stri
   })
 
 /** What is in the record already is no news; a turn that runs is joined. */
-const join = Effect.fnUntraced(function* (session: Session.Session, { api }: Running, deadline: Duration.Input) {
-  const { messages, status } = yield* History.seen({ api, directory: session.directory, deadline }, session.sessionID)
+const join = Effect.fnUntraced(function* (
+  session: Session.Session,
+  { api }: Running,
+  deadline: Duration.Input
+) {
+  const { messages, status } = yield* History.seen(
+    { api, directory: session.directory, deadline },
+    session.sessionID
+  )
   const newest = History.newestTurn(messages)
   const runs = status.type !== "idle" && newest !== null
   session.past(
-    messages.flatMap(({ info }) => (info.role === "user" && !(runs && info.id === newest.id) ? [info.id] : []))
+    messages.flatMap(({ info }) =>
+      info.role === "user" && !(runs && info.id === newest.id) ? [info.id] : []
+    )
   )
   if (runs) yield* session.adopt(newest)
 })
@@ -385,7 +407,8 @@ const start = (
     const process = options.server === undefined ? yield* spawn(options, env, ledger, timeouts) : null
     const api = Api.make({
       url: options.server?.url ?? process?.url ?? "",
-      password: options.server === undefined ? (process?.password ?? null) : (options.server.password ?? null),
+      password:
+        options.server === undefined ? (process?.password ?? null) : (options.server.password ?? null),
       ...(options.server?.username === undefined ? {} : { username: options.server.username }),
       ...(options.tap === undefined ? {} : { tap: options.tap })
     })
@@ -414,6 +437,8 @@ const start = (
     yield* Effect.addFinalizer(() =>
       Effect.andThen(process?.close ?? Effect.void, end(true, "The connection to OpenCode was closed."))
     )
+    // Whether it can be reached at all, and lets us in, is known at once.
+    yield* api.get("/global/health", { deadline: timeouts.start })
     const connected = yield* Deferred.make<void>()
     yield* listening(running, connected, timeouts.silence).pipe(
       // A process of ours that lives and cannot be heard is of no use to anybody.
@@ -422,7 +447,6 @@ const start = (
       Effect.forkScoped
     )
     yield* Deferred.await(connected).pipe(
-      Effect.andThen(api.get("/global/health", { deadline: timeouts.start })),
       Effect.timeoutOrElse({
         duration: timeouts.start,
         orElse: () => Effect.fail(new Api.NoAnswer({ path: "/global/event" }))
@@ -445,7 +469,9 @@ const spawn = (
   Effect.suspend(() => {
     const binary = binaryOf(options, env)
     if (binary === null) {
-      return Effect.fail(new Serve.StartFailed({ missing: true, text: HealthCheck.notInstalled.advice ?? "" }))
+      return Effect.fail(
+        new Serve.StartFailed({ missing: true, text: HealthCheck.notInstalled.advice ?? "" })
+      )
     }
     // Not in a project: what is asked without a directory is asked of no project.
     mkdirSync(options.ledgerDirectory, { recursive: true })
@@ -476,7 +502,8 @@ const listening = (
     return running.api.events.pipe(
       Stream.timeoutOrElse({
         duration: silence,
-        orElse: () => Stream.fail(new Api.Unreachable({ delivered: "unknown", text: "OpenCode has fallen silent." }))
+        orElse: () =>
+          Stream.fail(new Api.Unreachable({ delivered: "unknown", text: "OpenCode has fallen silent." }))
       }),
       Stream.runForEach((native) => {
         if (native.type !== "server.connected" || heard) return route(running, native)
@@ -489,11 +516,7 @@ const listening = (
       Effect.andThen(Effect.suspend(() => (heard ? Effect.void : Effect.fail("not heard" as const))))
     )
   })
-  return once.pipe(
-    Effect.retry(reconnecting),
-    Effect.repeat({ while: () => !running.over }),
-    Effect.ignore
-  )
+  return once.pipe(Effect.retry(reconnecting), Effect.repeat({ while: () => !running.over }), Effect.ignore)
 }
 
 const catchUp = (running: Running) =>

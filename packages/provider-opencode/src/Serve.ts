@@ -67,7 +67,8 @@ export const serve = (options: ServeOptions): Effect.Effect<Serving, StartFailed
       listening.pipe(
         Effect.timeoutOrElse({
           duration: options.deadline,
-          orElse: () => Effect.fail(new StartFailed({ missing: false, text: "OpenCode did not start in time." }))
+          orElse: () =>
+            Effect.fail(new StartFailed({ missing: false, text: "OpenCode did not start in time." }))
         }),
         Effect.map((url): Serving => ({ ...child, url }))
       )

@@ -8,7 +8,6 @@
  */
 import { ProviderTurnId } from "@turnkeeper/domain/ids"
 import type { Generation, ThreadId, TurnId } from "@turnkeeper/domain/ids"
-import type { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
 import type { Answer } from "@turnkeeper/domain/thread/Event"
 import * as Outbox from "@turnkeeper/provider-kit/Outbox"
 import type { Prompt, ProviderSession, TurnTruth } from "@turnkeeper/provider-kit/Provider"
@@ -212,19 +211,27 @@ export const make = (options: SessionOptions): Session => {
         const id = messageIdOf(prompt.turnId, yield* Clock.currentTimeMillis)
         const body = promptOf({ ...prompt, model: prompt.model ?? options.model }, id)
         if (body === null) {
-          return yield* fail("send", "Rejected", "OpenCode cannot read an attachment, or the model's name has no provider.")
+          return yield* fail(
+            "send",
+            "Rejected",
+            "OpenCode cannot read an attachment, or the model's name has no provider."
+          )
         }
         const sending = conversation.sendBegan(id, prompt.turnId)
         yield* setFreedom(prompt).pipe(
           Effect.tapError(() => Effect.sync(() => conversation.sendSettled(false))),
           // The prompt itself was not sent yet.
-          Effect.mapError((error) => fail("send", error._tag === "Refused" ? "Rejected" : "Unavailable", error.message))
+          Effect.mapError((error) =>
+            fail("send", error._tag === "Refused" ? "Rejected" : "Unavailable", error.message)
+          )
         )
         options.doubt(prompt.turnId)
         yield* api.post(`${path}/prompt_async`, { ...call(body), deadline: deadlines.send }).pipe(
           Effect.tapError((error) =>
             Effect.sync(() => {
-              const untouched = (error._tag === "Refused" && error.status < 500) || (error._tag === "Unreachable" && error.delivered === "no")
+              const untouched =
+                (error._tag === "Refused" && error.status < 500) ||
+                (error._tag === "Unreachable" && error.delivered === "no")
               if (!untouched) return
               conversation.sendSettled(false)
               options.settled(prompt.turnId)
@@ -344,9 +351,9 @@ export const make = (options: SessionOptions): Session => {
   const grant = (rules: ReadonlyArray<Rule>) =>
     rules.length === 0
       ? Effect.void
-      : api.patch(path, call({ permission: rules })).pipe(
-          Effect.andThen(Effect.sync(() => void (granted = [...granted, ...rules].slice(-grantsMax))))
-        )
+      : api
+          .patch(path, call({ permission: rules }))
+          .pipe(Effect.andThen(Effect.sync(() => void (granted = [...granted, ...rules].slice(-grantsMax)))))
 
   const probe = (named: ProviderTurnId | null): Effect.Effect<TurnTruth, ProviderError> =>
     Effect.suspend(() => {
@@ -354,7 +361,8 @@ export const make = (options: SessionOptions): Session => {
       if (isOver() || id === null) return Effect.succeed<TurnTruth>({ type: "gone" })
       return History.turnTruth(asking, sessionID, id).pipe(
         Effect.map((truth): TurnTruth => {
-          if (truth.type === "running" && conversation.active()?.id !== id && conversation.active() !== null) return { type: "gone" }
+          if (truth.type === "running" && conversation.active()?.id !== id && conversation.active() !== null)
+            return { type: "gone" }
           return truth
         }),
         Effect.mapError(wrap("probe"))
@@ -371,7 +379,10 @@ export const make = (options: SessionOptions): Session => {
     const turn = conversation.active()
     if (turn !== null) yield* abort(turn).pipe(Effect.mapError(wrap("stop")))
     const rests = History.rests(asking, sessionID).pipe(Effect.mapError(wrap("stop")))
-    const after = turn === null ? rests : Effect.repeat(rests, { until: (yes) => yes, schedule: Schedule.spaced("100 millis") })
+    const after =
+      turn === null
+        ? rests
+        : Effect.repeat(rests, { until: (yes) => yes, schedule: Schedule.spaced("100 millis") })
     const resting = yield* inTime(after, "OpenCode did not end the turn.")
     if (!resting) {
       // Another window of OpenCode is at work here: its turn is not ours, but this session's end is asked for.
@@ -388,7 +399,10 @@ export const make = (options: SessionOptions): Session => {
     })
 
   const kill = (killProcess: Effect.Effect<void>) =>
-    inTime(killProcess.pipe(Effect.andThen(Effect.sync(() => exit(true, null)))), "OpenCode's process did not end.")
+    inTime(
+      killProcess.pipe(Effect.andThen(Effect.sync(() => exit(true, null)))),
+      "OpenCode's process did not end."
+    )
 
   const stop = (step: "stop" | "kill") =>
     whileOpen("stop", () => {
@@ -423,7 +437,9 @@ export const make = (options: SessionOptions): Session => {
     catchUp,
     past: conversation.past,
     adopt: (turn) =>
-      Effect.suspend(() => outbox.put(conversation.adopt(turn.id, turn.turnId))).pipe(Effect.andThen(catchUp)),
+      Effect.suspend(() => outbox.put(conversation.adopt(turn.id, turn.turnId))).pipe(
+        Effect.andThen(catchUp)
+      ),
     send,
     steer,
     interrupt,
@@ -435,4 +451,3 @@ export const make = (options: SessionOptions): Session => {
 }
 
 const grantsMax = 200
-

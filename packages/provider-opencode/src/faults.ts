@@ -8,7 +8,9 @@ import type { StartFailed } from "./Serve.ts"
 
 /** Makes the errors of one provider instance. */
 export type Fail = (operation: Operation, reason: FaultReason, message: string) => ProviderError
-export type Wrap = (operation: Operation) => (cause: CallFailed | StartFailed | ProviderError) => ProviderError
+export type Wrap = (
+  operation: Operation
+) => (cause: CallFailed | StartFailed | ProviderError) => ProviderError
 
 export const failWith =
   (provider: ProviderInstanceId): Fail =>

@@ -19,10 +19,7 @@ interface Providers {
   }>
 }
 
-export const ask = Effect.fn("health.ask")(function* (
-  api: Api,
-  deadline: Duration.Input
-) {
+export const ask = Effect.fn("health.ask")(function* (api: Api, deadline: Duration.Input) {
   const { version } = yield* api.get<{ readonly version: string }>("/global/health", { deadline })
   const { providers } = yield* api.get<Providers>("/config/providers", { deadline })
   const { model } = yield* api.get<{ readonly model?: string }>("/config", { deadline })
@@ -35,7 +32,12 @@ export const ask = Effect.fn("health.ask")(function* (
     )
     .slice(0, modelsMax)
   return models.length === 0
-    ? ({ status: "not_signed_in", version, models, advice: "Sign in with `opencode auth login`." } satisfies Health)
+    ? ({
+        status: "not_signed_in",
+        version,
+        models,
+        advice: "Sign in with `opencode auth login`."
+      } satisfies Health)
     : ({ status: "ready", version, models, advice: null } satisfies Health)
 })
 

@@ -130,7 +130,8 @@ export const messageTruth = Effect.fn("history.messageTruth")(function* (
   const end = endOfMessageId(turnId)
   const turn = yield* findTurn(asking, sessionID, (id) => id.endsWith(end))
   if (turn === "absent") return { type: "absent" }
-  if (turn === "too long") return { type: "none", message: "OpenCode's record of this conversation is too long to read." }
+  if (turn === "too long")
+    return { type: "none", message: "OpenCode's record of this conversation is too long to read." }
   const providerTurnId = ProviderTurnId.make(turn.id)
   if (isWorkedOn(turn, status, newestTurn(messages))) return { type: "found", providerTurnId, running: true }
   return {

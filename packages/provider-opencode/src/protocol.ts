@@ -70,7 +70,9 @@ export interface StepFinishPart extends PartOf<"step-finish"> {
   readonly cost?: number
 }
 
-export interface OtherPart extends PartOf<"step-start" | "compaction" | "file" | "agent" | "subtask" | "patch"> {}
+export interface OtherPart extends PartOf<
+  "step-start" | "compaction" | "file" | "agent" | "subtask" | "patch"
+> {}
 
 export type Part = TextPart | ToolPart | StepFinishPart | OtherPart
 

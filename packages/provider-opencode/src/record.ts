@@ -75,7 +75,8 @@ const turnIdOf = (parts: ReadonlyArray<Part>): TurnId | null =>
 const textsMax = 500
 
 const textOf = (part: Part): ReadonlyArray<RecordedText> => {
-  if ((part.type !== "text" && part.type !== "reasoning") || part.synthetic === true || part.text === "") return []
+  if ((part.type !== "text" && part.type !== "reasoning") || part.synthetic === true || part.text === "")
+    return []
   // A text without an end was cut, and begun anew behind it.
   if (part.time !== undefined && part.time.end === undefined) return []
   const kind = part.type === "text" ? ("assistant_message" as const) : ("reasoning" as const)
@@ -95,7 +96,8 @@ export interface Outcome {
  */
 export const outcomeOf = (answers: ReadonlyArray<Answer>): Outcome => {
   const last = answers.at(-1)
-  if (last === undefined) return { outcome: "interrupted", message: "OpenCode ended this turn without an answer." }
+  if (last === undefined)
+    return { outcome: "interrupted", message: "OpenCode ended this turn without an answer." }
   const error = answers.map((answer) => answer.error).findLast((one) => one !== null) ?? null
   if (error !== null) {
     return error.name === aborted
@@ -124,7 +126,10 @@ export const errorText = ({ name, data }: NativeError): string =>
 export const sentenceIn = (text: string): string => {
   if (!text.startsWith("{")) return text
   try {
-    const { message, error } = Object(JSON.parse(text)) as { message?: unknown; error?: { message?: unknown } }
+    const { message, error } = Object(JSON.parse(text)) as {
+      message?: unknown
+      error?: { message?: unknown }
+    }
     const said = message ?? error?.message
     return typeof said === "string" ? said : text
   } catch {

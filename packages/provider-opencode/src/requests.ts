@@ -32,7 +32,9 @@ export const permission = (request: PermissionRequest): Held | null => {
     const { id, sessionID, patterns, metadata, always, tool } = request
     const kind = kinds[request.permission] ?? "permission"
     const decisions: ReadonlyArray<Decision> =
-      always.length > 0 ? ["accept", "accept_for_session", "decline", "cancel"] : ["accept", "decline", "cancel"]
+      always.length > 0
+        ? ["accept", "accept_for_session", "decline", "cancel"]
+        : ["accept", "decline", "cancel"]
     const ask = {
       title: titleOf(request).slice(0, titleMax),
       detail: bounded({ permission: request.permission, patterns, ...metadata }),
@@ -40,7 +42,11 @@ export const permission = (request: PermissionRequest): Held | null => {
       questions: []
     }
     if (!isAsk(ask) || typeof id !== "string") return null
-    const grants = always.map((pattern): Rule => ({ permission: request.permission, pattern, action: "allow" }))
+    const grants = always.map((pattern): Rule => ({
+      permission: request.permission,
+      pattern,
+      action: "allow"
+    }))
     return { id, sessionID, callID: tool?.callID ?? null, kind, ask, grants, reply: replyTo(id) }
   } catch {
     return null
@@ -49,12 +55,17 @@ export const permission = (request: PermissionRequest): Held | null => {
 
 const titleMax = 500
 
-const kinds: Readonly<Record<string, RequestKind>> = { bash: "command_approval", edit: "file_change_approval" }
+const kinds: Readonly<Record<string, RequestKind>> = {
+  bash: "command_approval",
+  edit: "file_change_approval"
+}
 
 const titleOf = ({ permission, patterns, metadata }: PermissionRequest): string => {
   const said = metadata["command"] ?? metadata["filepath"]
   if (typeof said === "string") return said
-  return permission === "bash" || permission === "edit" ? patterns.join(", ") : `${permission}: ${patterns.join(", ")}`
+  return permission === "bash" || permission === "edit"
+    ? patterns.join(", ")
+    : `${permission}: ${patterns.join(", ")}`
 }
 
 /**
@@ -82,7 +93,10 @@ export const question = (request: QuestionRequest): Held | null => {
     const { id, sessionID, tool } = request
     const questions = request.questions.map(questionOf)
     const ask = {
-      title: (request.questions[0]?.header ?? request.questions[0]?.question ?? "A question").slice(0, titleMax),
+      title: (request.questions[0]?.header ?? request.questions[0]?.question ?? "A question").slice(
+        0,
+        titleMax
+      ),
       detail: {},
       decisions: ["decline", "cancel"] as const,
       questions
@@ -113,5 +127,8 @@ const questionOf = (
 ): Question => ({
   id: String(index),
   question,
-  options: options.map(({ label, description }) => ({ label, ...(description === undefined ? {} : { description }) }))
+  options: options.map(({ label, description }) => ({
+    label,
+    ...(description === undefined ? {} : { description })
+  }))
 })

@@ -23,13 +23,32 @@ export const rulesOf = ({ runtimeMode, interactionMode }: Freedom): ReadonlyArra
   const rules = actions[runtimeMode]
   // A plan changes nothing, however free its thread is.
   const edit = interactionMode === "plan" ? "deny" : rules.edit
-  return Object.entries({ ...rules, edit }).map(([permission, action]) => ({ permission, pattern: "*", action }))
+  return Object.entries({ ...rules, edit }).map(([permission, action]) => ({
+    permission,
+    pattern: "*",
+    action
+  }))
 }
 
-const actions: Record<RuntimeMode, Readonly<Record<string, Rule["action"]>> & { readonly edit: Rule["action"] }> = {
+const actions: Record<
+  RuntimeMode,
+  Readonly<Record<string, Rule["action"]>> & { readonly edit: Rule["action"] }
+> = {
   read_only: { bash: "ask", edit: "deny", external_directory: "ask", webfetch: "ask", doom_loop: "ask" },
-  approval_required: { bash: "ask", edit: "ask", external_directory: "ask", webfetch: "ask", doom_loop: "ask" },
-  full_access: { bash: "allow", edit: "allow", external_directory: "allow", webfetch: "allow", doom_loop: "allow" }
+  approval_required: {
+    bash: "ask",
+    edit: "ask",
+    external_directory: "ask",
+    webfetch: "ask",
+    doom_loop: "ask"
+  },
+  full_access: {
+    bash: "allow",
+    edit: "allow",
+    external_directory: "allow",
+    webfetch: "allow",
+    doom_loop: "allow"
+  }
 }
 
 /** `provider/model`, as OpenCode's own command line writes it. Null: the one that is configured. */

@@ -35,7 +35,9 @@ export const detailOf = (part: ToolPart, done: boolean): ItemDetail => {
   }
   return bounded({
     tool,
-    ...(done && kindOf(part) === "file_change" ? { diff: metadata["diff"], path: state.input?.["filePath"] } : {}),
+    ...(done && kindOf(part) === "file_change"
+      ? { diff: metadata["diff"], path: state.input?.["filePath"] }
+      : {}),
     ...(kindOf(part) === "file_change" ? {} : { arguments: state.input }),
     error: state.error
   })

@@ -91,7 +91,10 @@ describe("a turn", () => {
     const [asked] = of(heard.events, "request.opened")
     assert.deepEqual([asked?.kind, asked?.ask.title], ["command_approval", "echo hi-once"])
     const command = of(heard.events, "item.completed").find(({ kind }) => kind === "command")
-    assert.deepEqual([command?.title, command?.end, command?.text], ["echo hi-once", "completed", "hi-once\n"])
+    assert.deepEqual(
+      [command?.title, command?.end, command?.text],
+      ["echo hi-once", "completed", "hi-once\n"]
+    )
     assert.deepEqual(breachesOf(heard.events, false), [])
   })
 
@@ -163,7 +166,12 @@ describe("a turn", () => {
 
   it("A10: that nobody works on any more and that has no end is interrupted, not completed", () => {
     const lines = turnOf("abort", "[[slow]]").filter(
-      (line) => !(isNative(line) && (line.type === "message.updated" || line.type === "session.error") && "error" in Object((line.properties as { info?: object }).info ?? line.properties))
+      (line) =>
+        !(
+          isNative(line) &&
+          (line.type === "message.updated" || line.type === "session.error") &&
+          "error" in Object((line.properties as { info?: object }).info ?? line.properties)
+        )
     )
     const heard = play(lines)
     assert.deepEqual(ends(heard), [])
@@ -191,7 +199,14 @@ describe("events that were missed", () => {
         const lines = turnOf(name, text)
         const whole = play(lines)
         const cut = Math.min(at, lines.length)
-        const begun = lines.slice(0, cut).some((line) => isNative(line) && line.type === "message.updated" && Object(line.properties).info?.role === "assistant")
+        const begun = lines
+          .slice(0, cut)
+          .some(
+            (line) =>
+              isNative(line) &&
+              line.type === "message.updated" &&
+              Object(line.properties).info?.role === "assistant"
+          )
         fc.pre(begun)
         const { conversation, events } = play(lines.slice(0, cut))
         conversation.missed()
@@ -213,6 +228,24 @@ describe("events that were missed", () => {
     assert.deepEqual(conversation.read(recordOf(lines), { type: "idle" }), [])
   })
 })
+
+const user = (id: string, parts: ReadonlyArray<object>) =>
+  ({
+    info: { role: "user", id, sessionID: "ses_1" },
+    parts: parts.map((part, at) => ({ id: `${id}-${at}`, messageID: id, ...part }))
+  }) as unknown as Recorded
+const answer = (id: string, parentID: string, finish: string) =>
+  ({
+    info: {
+      role: "assistant",
+      id,
+      parentID,
+      sessionID: "ses_1",
+      finish,
+      time: { created: 1, completed: 2 }
+    },
+    parts: []
+  }) as unknown as Recorded
 
 describe("the record", () => {
   it("knows how a turn ended", () => {
@@ -238,10 +271,6 @@ describe("the record", () => {
   })
 
   it("counts what OpenCode wrote itself in the user's name to the turn that it goes on with", () => {
-    const user = (id: string, parts: ReadonlyArray<object>) =>
-      ({ info: { role: "user", id, sessionID: "ses_1" }, parts: parts.map((part, at) => ({ id: `${id}-${at}`, messageID: id, ...part })) }) as unknown as Recorded
-    const answer = (id: string, parentID: string, finish: string) =>
-      ({ info: { role: "assistant", id, parentID, sessionID: "ses_1", finish, time: { created: 1, completed: 2 } }, parts: [] }) as unknown as Recorded
     const record = [
       user("msg_1", [{ type: "text", text: "hello" }]),
       answer("msg_2", "msg_1", "tool-calls"),
@@ -257,7 +286,10 @@ describe("the record", () => {
     const conversation = Conversation.make()
     conversation.sendBegan("msg_1", ours)
     const events = conversation.read(record.slice(0, 6), { type: "idle" })
-    assert.deepEqual(of(events, "turn.started").map(({ turnId }) => turnId), [ours])
+    assert.deepEqual(
+      of(events, "turn.started").map(({ turnId }) => turnId),
+      [ours]
+    )
     assert.equal(of(events, "turn.completed").length, 1)
   })
 })

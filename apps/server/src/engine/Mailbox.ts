@@ -67,6 +67,8 @@ export interface Surroundings {
 
 /** Commands of one thread that may wait. */
 const commandsMax = 200
+/** Control letters that overtake the provider's at a time: who asks without end must not silence it. */
+const overtakeMax = 64
 /** Provider happenings of one commit. */
 const batchMax = 512
 
@@ -105,6 +107,8 @@ export const make = (
   const waiting = Latch.makeUnsafe()
   let commands = 0
   let working = false
+  /** Control letters taken in a row while the provider's wait. */
+  let overtaken = 0
   let stalled: Stalled | null = null
   let lastDelayMs = 0
 
@@ -118,7 +122,12 @@ export const make = (
 
   /** While the storage is in trouble only letters that may be refused are taken; the others keep their places. */
   const take = (): Letter | undefined => {
-    if (stalled === null) return control.shift() ?? provider.shift()
+    if (stalled === null) {
+      const providersTurn = overtaken >= overtakeMax && provider.length > 0
+      const letter = providersTurn ? undefined : control.shift()
+      overtaken = letter === undefined || provider.length === 0 ? 0 : overtaken + 1
+      return letter ?? provider.shift()
+    }
     const at = control.findIndex((letter) => !letter.patient)
     return at === -1 ? undefined : control.splice(at, 1)[0]
   }

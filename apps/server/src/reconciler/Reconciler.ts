@@ -8,6 +8,7 @@
  */
 import type { StorageUnavailable } from "@turnkeeper/contracts/Errors"
 import type { ProviderInstanceId, ThreadId } from "@turnkeeper/domain/ids"
+import { resumeOf } from "@turnkeeper/domain/thread/draft"
 import type { Live } from "@turnkeeper/domain/thread/Owed"
 import type { Occasion } from "@turnkeeper/domain/thread/reconcile"
 import type { ThreadState } from "@turnkeeper/domain/thread/State"
@@ -74,7 +75,7 @@ export class Reconciler extends Context.Service<
       const holdAgain = Effect.fnUntraced(function* (mailbox: Mailbox, occasion: Occasion) {
         const { threadId } = mailbox
         const { state } = mailbox.current()
-        const { generation, open, provider: owner, resume } = state.session
+        const { generation, open, provider: owner } = state.session
         const provider = owner === null ? undefined : registry.get(owner)
         if (!open || provider === undefined || sessions.get(threadId, generation) !== undefined) return
         const cwd = yield* directoryOf(threadId, state, { projects })
@@ -82,7 +83,7 @@ export class Reconciler extends Context.Service<
         if (cwd === null || cursorOf(state) === null) {
           return yield* mailbox.reconcile({ type: "absent" }, occasion, null)
         }
-        const of = { generation, turnId: state.session.activeTurnId, resume }
+        const of = { generation, turnId: state.session.activeTurnId, resume: resumeOf(state.session, owner) }
         const opened = yield* called(
           sessions.open(provider, optionsOf(threadId, of, state, cwd)),
           settings.openMs,
@@ -192,9 +193,8 @@ const liveOf = (threadId: ThreadId, state: ThreadState, listings: Listings): Liv
     : { type: "running", generation, providerTurnId: found.activeProviderTurnId, turnId: found.activeTurnId }
 }
 
-/** A cursor is of use only to the provider that gave it. */
 const cursorOf = ({ session }: ThreadState): string | null =>
-  session.resume?.provider === session.provider ? (session.resume?.cursor ?? null) : null
+  resumeOf(session, session.provider)?.cursor ?? null
 
 /** We hold the session ourselves: that it is not in the list is the adapter's word against our own stream's. */
 const ownSession = (threadId: ThreadId, state: ThreadState, listings: Listings): Live => {

@@ -55,16 +55,12 @@ const conversation = (app: App, told: Set<Turn>) =>
 
 const answered = (app: App) =>
   Effect.gen(function* () {
-    const { requests } = yield* app.passUntil((view) => view.requests.length === 1)
+    const { requests } = yield* app.passUntil(asks)
     const { requestId } = requests[0]!
-    yield* insist(
-      app.dispatch(
-        { type: "thread.request.answer", requestId, decision: "accept" },
-        thread,
-        `yes-${requestId}`
-      )
-    )
+    yield* insist(app.dispatch({ type: "thread.request.answer", requestId, decision: "accept" }))
   })
+
+const asks = (view: View) => view.requests.some(({ status }) => status === "open")
 
 /** Such a provider has to repeat its questions to who comes back, or nobody could answer them. */
 const outliving = { outlivesServer: true, reasksRequests: true }
@@ -87,7 +83,6 @@ const truthful = (app: App, view: View) =>
 /** Waits until nothing is open, and says yes to whatever is asked meanwhile. */
 const rest = (app: App): Effect.Effect<View, DispatchFailure> =>
   Effect.gen(function* () {
-    const asks = (view: View) => view.requests.some(({ status }) => status === "open")
     const view = yield* app.passUntil((now) => openTurns(now).length === 0 || asks(now))
     if (!asks(view)) return view
     yield* answered(app)

@@ -306,6 +306,28 @@ describe("D4, D5: nobody waits for anybody else", () => {
       })
   )
 
+  scenario("D5: a user who asks without end does not keep the provider's words from being heard", (app) =>
+    Effect.gen(function* () {
+      yield* manual(app, "t1")
+      yield* app.use(
+        Effect.gen(function* () {
+          const mailbox = yield* Effect.flatMap(Mailboxes, (boxes) => boxes.of(thread))
+          const heard = yield* Effect.forkChild(
+            mailbox.hear([said(100)], { type: "provider", generation: 1 }),
+            { startImmediately: true }
+          )
+          let asked = 0
+          while (heard.pollUnsafe() === undefined && asked < 1_000) {
+            const name = `again-${(asked += 1)}`
+            yield* app.dispatch({ type: "thread.update", title: name }, thread, name)
+          }
+          assert.isBelow(asked, 200)
+          yield* Fiber.join(heard)
+        })
+      )
+    })
+  )
+
   scenario("D5: what the user asks for overtakes what the provider has said already", (app) =>
     Effect.gen(function* () {
       yield* manual(app, "t1")

@@ -4,15 +4,7 @@
  * A command is complete: identities and the time are in it, so deciding it needs nothing else.
  */
 import { Schema } from "effect"
-import {
-  CommandId,
-  MessageId,
-  ProjectId,
-  ProviderInstanceId,
-  RequestId,
-  ThreadId,
-  TurnId
-} from "../ids.ts"
+import { CommandId, MessageId, ProjectId, ProviderInstanceId, RequestId, ThreadId, TurnId } from "../ids.ts"
 import type { Millis } from "../ids.ts"
 import { Decision } from "../runtime/ProviderEvent.ts"
 import { limits } from "./lifecycle.ts"

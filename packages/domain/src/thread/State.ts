@@ -49,7 +49,8 @@ export interface Session {
   readonly open: boolean
   /** The provider instance of the generation. */
   readonly provider: ProviderInstanceId | null
-  readonly resume: Resume | null
+  /** The newest cursor of each provider this thread was on, the newest provider last. */
+  readonly resumes: ReadonlyArray<Resume>
   readonly activeTurnId: TurnId | null
   readonly lastError: string | null
   readonly recovering: Recovering | null
@@ -133,7 +134,7 @@ export const initial: ThreadState = {
     generation: 0,
     open: false,
     provider: null,
-    resume: null,
+    resumes: [],
     activeTurnId: null,
     lastError: null,
     recovering: null,

@@ -5,13 +5,13 @@
  * meet. It is local to one call of a rule: what goes in and what comes out is plain data.
  */
 import { ItemId, TurnId } from "../ids.ts"
-import type { ProviderTurnId } from "../ids.ts"
+import type { ProviderInstanceId, ProviderTurnId } from "../ids.ts"
 import type { TurnOutcome } from "../runtime/ProviderEvent.ts"
-import type { EventOf, ThreadEvent } from "./Event.ts"
+import type { EventOf, Resume, ThreadEvent } from "./Event.ts"
 import { evolve, isText } from "./evolve.ts"
 import { limits } from "./lifecycle.ts"
 import type { Delivered, SettledTurnState } from "./lifecycle.ts"
-import type { OpenItem, OpenRequest, OpenTurn, ThreadState } from "./State.ts"
+import type { OpenItem, OpenRequest, OpenTurn, Session, ThreadState } from "./State.ts"
 
 export interface Draft {
   state: ThreadState
@@ -38,6 +38,10 @@ export const sendingTurn = (state: ThreadState): OpenTurn | undefined =>
 
 export const headTurn = (state: ThreadState): OpenTurn | undefined =>
   state.turns.find((turn) => turn.state === "queued")
+
+/** A cursor is of use only to the provider that gave it. */
+export const resumeOf = (session: Session, provider: ProviderInstanceId | null): Resume | null =>
+  session.resumes.find((resume) => resume.provider === provider) ?? null
 
 /** Nothing open, nothing asked: the thread owes nothing and is owed nothing. */
 export const atRest = (state: ThreadState): boolean =>

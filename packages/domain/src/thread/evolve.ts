@@ -77,12 +77,10 @@ const apply = (state: ThreadState, event: ThreadEvent): ThreadState => {
       return starting(state, event)
     case "session.started":
       return withSession(forgetEnded(withSession(state, { status: "ready" })), {
-        resume: resumeAfterStart(state.session, event.resume)
+        resumes: event.resume === null ? state.session.resumes : withResume(state.session, event.resume)
       })
     case "session.resume_changed":
-      return state.session.provider === null
-        ? state
-        : withSession(state, { resume: { provider: state.session.provider, cursor: event.resume } })
+      return withSession(state, { resumes: withResume(state.session, event.resume) })
     case "session.recovering":
       return {
         ...withSession(state, {
@@ -346,12 +344,13 @@ const starting = (state: ThreadState, event: EventOf<"session.starting">): Threa
     }
   )
 
-/** A cursor belongs to the provider that gave it; another provider starts without one. */
-const resumeAfterStart = (session: Session, cursor: string | null): Session["resume"] => {
-  if (session.provider === null) return session.resume
-  if (cursor !== null) return { provider: session.provider, cursor }
-  return session.resume?.provider === session.provider ? session.resume : null
-}
+/** A cursor belongs to the provider that gave it; going back to that provider goes on from it. */
+const withResume = ({ provider, resumes }: Session, cursor: string): Session["resumes"] =>
+  provider === null
+    ? resumes
+    : [...resumes.filter((resume) => resume.provider !== provider), { provider, cursor }].slice(
+        -limits.resumes
+      )
 
 const stopped = (state: ThreadState, event: EventOf<"session.stopped">): ThreadState =>
   withSession(event.end === "lost" ? { ...state, turns: state.turns.map(cutShort) } : state, {

@@ -52,6 +52,8 @@ export const limits = {
   tries: 6,
   /** Restarts of the server that cut a try of one turn short, before it settles as an error. */
   restarts: 50,
+  /** Providers of one thread whose resume cursors are kept. */
+  resumes: 8,
   /** Provider turns we heard of but did not adopt, kept in mind. */
   heardTurns: 8,
   /** UTF-16 units. */

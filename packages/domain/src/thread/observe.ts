@@ -19,6 +19,7 @@ import {
   expired,
   nextItemId,
   outcomeOf,
+  resumeOf,
   sendingTurn,
   settle,
   startFailed,
@@ -64,7 +65,7 @@ const numbered = (events: ReadonlyArray<ThreadEvent>, seq: number): ReadonlyArra
 const hear = (event: ProviderEvent, change: Draft): void => {
   switch (event.type) {
     case "resume.changed":
-      if (change.state.session.resume?.cursor !== event.resume) {
+      if (resumeOf(change.state.session, change.state.session.provider)?.cursor !== event.resume) {
         add(change, { type: "session.resume_changed", resume: event.resume })
       }
       return

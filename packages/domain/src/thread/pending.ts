@@ -5,7 +5,7 @@
  * Level-triggered: it reads the state, never an event that went by, so nothing is lost by a crash.
  */
 import type { ThreadEvent } from "./Event.ts"
-import { activeTurn, headTurn, sendingTurn } from "./draft.ts"
+import { activeTurn, headTurn, resumeOf, sendingTurn } from "./draft.ts"
 import { deadlines } from "./lifecycle.ts"
 import type { DeadlineKind } from "./lifecycle.ts"
 import { keyOf } from "./Owed.ts"
@@ -40,12 +40,11 @@ const startOf = (state: ThreadState, generation: number, begun: boolean): Owed =
   const head = headTurn(state)
   const provider = begun ? state.session.provider : (head?.provider ?? null)
   const owner = provider ?? state.info!.provider
-  const { resume } = state.session
   return {
     type: "session.start",
     generation,
     provider: owner,
-    resume: resume?.provider === owner ? resume : null,
+    resume: resumeOf(state.session, owner),
     turnId: head?.id ?? null,
     begun
   }
@@ -72,7 +71,7 @@ const owedBySending = (state: ThreadState): ReadonlyArray<Owed> => {
       turnId: turn.id,
       generation: turn.send.generation,
       provider: turn.provider,
-      resume: session.resume?.provider === turn.provider ? session.resume : null,
+      resume: resumeOf(session, turn.provider),
       final
     }
   ]

@@ -94,10 +94,9 @@ describe("L8: a failed send settles its turn, and the session says why", () => {
       running().exited(false).ask("t2"),
       running().live({ type: "absent" }).ask("t2")
     ]) {
-      expect(story.begin("session.start").state.session.resume).toEqual({
-        provider: "agent",
-        cursor: "cursor"
-      })
+      expect(story.begin("session.start").state.session.resumes).toEqual([
+        { provider: "agent", cursor: "cursor" }
+      ])
     }
   })
 })

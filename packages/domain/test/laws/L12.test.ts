@@ -1,9 +1,13 @@
 import { describe, expect, it } from "@effect/vitest"
 import { idle, native, other, running, sending, sessionGone, turn } from "../given.ts"
 import { crashStory } from "../../src/thread/Owed.ts"
+import { pending } from "../../src/thread/pending.ts"
+import type { ThreadState } from "../../src/thread/State.ts"
 
 const found = { type: "found", providerTurnId: native("p-t1") } as const
 const finished = { ...found, running: false, outcome: "completed", message: null } as const
+const startOf = ({ state }: { readonly state: ThreadState }) =>
+  pending(state).find((owed) => owed.type === "session.start")
 const none = { type: "none", message: "There is no record." } as const
 
 describe("L12: no prompt is sent twice, none vanishes", () => {
@@ -141,9 +145,20 @@ describe("L12: no prompt is sent twice, none vanishes", () => {
     const story = idle().ask("t1", "queue", other).begin("session.stop")
     expect(story.state.session.stopAsked?.by).toBe("switch")
     expect(story.stopped().begin("session.start").state.session.provider).toBe("other")
+    expect(startOf(story)).toMatchObject({ provider: "other", resume: null })
     story.outcome({ type: "start.ok", generation: 2, resume: null })
-    expect(story.state.session.resume).toBe(null)
     expect(story.owed).toEqual(["turn.send"])
+  })
+
+  it("B11: going back to a provider goes on from that provider's own conversation", () => {
+    const story = idle().ask("t1", "queue", other).begin("session.stop").stopped().begin("session.start")
+    story.outcome({ type: "start.ok", generation: 2, resume: "another cursor" })
+    story.begin("turn.send").accepted("t1").ended("p-t1")
+    story.ask("t2").begin("session.stop").stopped()
+    expect(startOf(story)).toMatchObject({
+      provider: "agent",
+      resume: { provider: "agent", cursor: "cursor" }
+    })
   })
 
   it("L12: a message of a session that is gone is sent once more, and only once it is known to be undelivered", () => {

@@ -53,7 +53,9 @@ const read = (body: Record<string, unknown>, headers: IncomingHttpHeaders): Conv
 const turnOf = (prompted: number, messages: ReadonlyArray<ContextText>): string | null => {
   const first = messages.find((one) => one.role === "user")?.text
   const prompt = messages[prompted]?.text
-  return first === undefined || prompt === undefined ? null : `${prompted} ${first} ${prompt}`.slice(0, turnMax)
+  return first === undefined || prompt === undefined
+    ? null
+    : `${prompted} ${first} ${prompt}`.slice(0, turnMax)
 }
 
 const turnMax = 2_000
@@ -76,9 +78,7 @@ const textOf = (content: unknown): string =>
         .join("")
 
 const readTool = (tool: Record<string, unknown>): ReadonlyArray<Tool> =>
-  isRecord(tool["function"])
-    ? [{ name: string(tool["function"]["name"]), type: string(tool["type"]) }]
-    : []
+  isRecord(tool["function"]) ? [{ name: string(tool["function"]["name"]), type: string(tool["type"]) }] : []
 
 const usage = {
   prompt_tokens: 100,

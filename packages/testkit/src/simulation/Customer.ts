@@ -69,9 +69,10 @@ export const makeCustomer = (
 
   const follow = (from: Machine, view: View) => {
     const threadId = view.threadId as ThreadId
-    const one = followed(from, threadId, (item) =>
+    const one = followed(from, threadId, (item) => {
+      if (item.type === "reset") complain(`A client of ${threadId} has seen what is gone: ${item.reason}`)
       states.set(threadId, joined(states.get(threadId) ?? initial, item))
-    )
+    })
     following.add(one)
     // It is rejected when the line is cut before everything was told: the next attachment tries again.
     view.attach(one.client, { tail: 500 }).catch(() => {})

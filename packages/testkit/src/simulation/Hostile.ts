@@ -121,6 +121,9 @@ export const makeHostile = (options: HostileOptions): Hostile => {
         )
       case "answer too late":
         return Effect.tap(real, () => slept(60_000, 90_000))
+      case "pretended":
+        // Only of calls that give nothing back.
+        return Effect.succeed(undefined as A)
       default:
         return fail(treatment)
     }
@@ -233,6 +236,8 @@ type Treatment =
   | "no answer"
   | "too late"
   | "answer too late"
+  /** It says yes and does nothing. */
+  | "pretended"
   | FaultReason
 
 const treatments: { readonly [Op in Operation]: ReadonlyArray<Treatment> } = {
@@ -272,7 +277,17 @@ const treatments: { readonly [Op in Operation]: ReadonlyArray<Treatment> } = {
     "TurnMismatch",
     "Unsupported"
   ],
-  interrupt: ["slow", "lost", "answer lost", "never", "no answer", "too late", "Rejected", "TurnMismatch"],
+  interrupt: [
+    "pretended",
+    "slow",
+    "lost",
+    "answer lost",
+    "never",
+    "no answer",
+    "too late",
+    "Rejected",
+    "TurnMismatch"
+  ],
   answer: ["slow", "lost", "answer lost", "never", "no answer", "Unavailable", "Rejected"],
   probe: ["slow", "slow answer", "lost", "never", "Unavailable"],
   stop: ["slow", "lost", "answer lost", "never", "no answer", "Rejected", "Unavailable"],

@@ -386,6 +386,7 @@ class Run {
       this.answerAll()
       await this.loop.pass(minute < 20 ? 60_000 : 120_000)
       if (minute < 25) continue
+      if (minute === 25) this.notInterrupted()
       for (const threadId of this.openThreads()) {
         const isWorking = this.providers.some((provider) => provider.isWorking(threadId))
         if (minute === 25 && !isWorking && !this.plan.setting.endsDeaf) {
@@ -401,6 +402,15 @@ class Run {
     }
     for (const threadId of this.openThreads())
       this.complain(`L14: ${threadId} never rests: ${this.told(threadId)}`)
+  }
+
+  /** An interrupt ends its turn, or it is told that it failed: it is not under way for twenty minutes. */
+  notInterrupted(): void {
+    for (const threadId of this.threads) {
+      const turn = this.judge!.stateOf(threadId).turns.find(({ interrupt }) => interrupt !== null)
+      if (turn !== undefined)
+        this.complain(`L14: the interrupt of ${turn.id} never ends: ${this.told(threadId)}`)
+    }
   }
 
   openThreads(): ReadonlyArray<ThreadId> {

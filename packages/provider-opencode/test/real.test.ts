@@ -1,0 +1,385 @@
+/**
+ * The real program on the fake model: what the conformance suite does not ask. Runs where
+ * TURNKEEPER_OPENCODE_BIN names an `opencode`, and is skipped where it does not.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { MessageId, ProviderInstanceId, ThreadId, TurnId } from "@turnkeeper/domain/ids"
+import type { OpenOptions, Prompt, Provider } from "@turnkeeper/provider-kit/Provider"
+import { breachesOf, listen } from "@turnkeeper/provider-kit/testing/Listener"
+import { Effect, Exit, Schedule, Scope } from "effect"
+import { spawn } from "node:child_process"
+import { existsSync, mkdirSync, readFileSync } from "node:fs"
+import { connect, createServer } from "node:net"
+import type { AddressInfo, Socket } from "node:net"
+import { join } from "node:path"
+import { createInterface } from "node:readline"
+import { afterAll, beforeAll } from "vitest"
+import * as OpenCode from "../src/OpenCode.ts"
+import * as Serve from "../src/Serve.ts"
+import { binary, makeWorld, openOptions, pids, survivors } from "./real.ts"
+import type { World } from "./real.ts"
+
+const patience = { clock: "real", deadlineMs: 60_000 } as const
+
+let turns = 0
+
+const prompt = (text: string, changes: Partial<Prompt> = {}): Prompt => ({
+  turnId: TurnId.make(`turn-${++turns}`),
+  messageId: MessageId.make(`message-${turns}`),
+  text,
+  attachments: [],
+  model: null,
+  runtimeMode: "approval_required",
+  interactionMode: "default",
+  ...changes
+})
+
+let threads = 0
+
+/** A session that can be closed by itself. */
+const session = Effect.fnUntraced(function* (
+  world: World,
+  provider: Provider,
+  changes: Partial<OpenOptions> = {}
+) {
+  const scope = yield* Scope.fork(yield* Effect.scope)
+  const options = openOptions(world, { threadId: ThreadId.make(`thread-${++threads}`), ...changes })
+  const opened = yield* provider.open(options).pipe(Scope.provide(scope))
+  const ear = yield* listen(opened, patience)
+  const run = (what: Prompt) =>
+    Effect.gen(function* () {
+      const before = ear.of("turn.completed").length
+      yield* opened.send(what)
+      yield* ear.until(`the end of ${what.text}`, () => ear.of("turn.completed").length > before)
+      return ear.of("turn.completed")[before]!
+    })
+  return { ...opened, ear, run, close: Scope.close(scope, Exit.void) }
+})
+
+const killAll = (world: World) =>
+  Effect.sync(() => {
+    for (const pid of pids(world)) process.kill(pid, "SIGKILL")
+  })
+
+const gone = (holds: () => boolean) =>
+  Effect.suspend(() => (holds() ? Effect.void : Effect.fail("still there"))).pipe(
+    Effect.retry({ times: 500, schedule: Schedule.spaced("20 millis") })
+  )
+
+/** One world and one process for all that do not need one of their own. */
+let world: World
+let provider: Provider
+let close: () => Promise<void>
+
+const makeShared = Effect.gen(function* () {
+  const scope = yield* Scope.make()
+  world = yield* makeWorld({ idle: "60 seconds" }).pipe(Scope.provide(scope))
+  provider = yield* OpenCode.make(world.options).pipe(Scope.provide(scope))
+  close = () => Effect.runPromise(Scope.close(scope, Exit.void))
+})
+
+/** Between a client and a server: cuts what is connected, and refuses while it is told to. */
+const proxy = (to: number) =>
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      const sockets = new Set<Socket>()
+      let open = true
+      const server = createServer((from) => {
+        if (!open) return void from.destroy()
+        const onward = connect(to, "127.0.0.1")
+        for (const socket of [from, onward]) {
+          sockets.add(socket)
+          socket.on("error", () => socket.destroy())
+          socket.on("close", () => sockets.delete(socket))
+        }
+        from.on("close", () => onward.destroy())
+        onward.on("close", () => from.destroy())
+        from.pipe(onward)
+        onward.pipe(from)
+      })
+      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+      const cut = () => {
+        for (const socket of sockets) socket.destroy()
+      }
+      return {
+        url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+        cut: () => {
+          open = false
+          cut()
+        },
+        mend: () => {
+          open = true
+        },
+        close: () => {
+          cut()
+          server.close()
+        }
+      }
+    }),
+    ({ close }) => Effect.sync(close)
+  )
+
+describe.skipIf(binary === undefined)(
+  "opencode (set TURNKEEPER_OPENCODE_BIN to run)",
+  { timeout: 180_000 },
+  () => {
+    beforeAll(() => Effect.runPromise(makeShared))
+    afterAll(() => close())
+
+    describe("what the user allows", () => {
+      it.live("full_access: nothing is asked; and the choice may change from turn to turn", () =>
+        Effect.gen(function* () {
+          const one = yield* session(world, provider, { runtimeMode: "full_access" })
+          yield* one.run(prompt("[[shell:touch free.txt]]", { runtimeMode: "full_access" }))
+          assert.isTrue(existsSync(join(world.project, "free.txt")))
+          assert.deepEqual(one.ear.of("request.opened"), [])
+          yield* one.send(prompt("[[shell:touch bound.txt]]"))
+          const { requestKey } = yield* one.ear.first("request.opened")
+          yield* one.answer(requestKey, { decision: "decline", answers: {} })
+          yield* one.ear.until("the second end", () => one.ear.of("turn.completed").length === 2)
+          assert.isFalse(existsSync(join(world.project, "bound.txt")))
+        })
+      )
+
+      it.live("what is accepted for the session is not asked again in it, and is asked in another", () =>
+        Effect.gen(function* () {
+          const one = yield* session(world, provider)
+          yield* one.send(prompt("[[shell:echo granted]]"))
+          const { requestKey, ask } = yield* one.ear.first("request.opened")
+          assert.deepEqual(ask.decisions, ["accept", "accept_for_session", "decline", "cancel"])
+          yield* one.answer(requestKey, { decision: "accept_for_session", answers: {} })
+          yield* one.ear.first("turn.completed")
+          yield* one.run(prompt("[[shell:echo granted again]]"))
+          assert.equal(one.ear.of("request.opened").length, 1)
+          const two = yield* session(world, provider)
+          yield* two.send(prompt("[[shell:echo granted]]"))
+          yield* two.ear.first("request.opened")
+        })
+      )
+
+      it.live("read_only changes no file; approval_required asks, and changes it when it is accepted", () =>
+        Effect.gen(function* () {
+          const one = yield* session(world, provider, { runtimeMode: "read_only" })
+          const write = "[[write:new.txt|hello]]"
+          yield* one.run(prompt(write, { runtimeMode: "read_only" }))
+          assert.isFalse(existsSync(join(world.project, "new.txt")))
+          yield* one.send(prompt(`${write} please`))
+          const { requestKey, kind } = yield* one.ear.first("request.opened")
+          assert.equal(kind, "file_change_approval")
+          yield* one.answer(requestKey, { decision: "accept", answers: {} })
+          yield* one.ear.until("the second end", () => one.ear.of("turn.completed").length === 2)
+          assert.equal(readFileSync(join(world.project, "new.txt"), "utf8").trim(), "hello")
+          const done = one.ear.of("item.completed").findLast((item) => item.kind === "file_change")
+          assert.include(JSON.stringify(done?.detail), "hello")
+        })
+      )
+
+      it.live("a plan changes no file, however free its thread is, and is left again", () =>
+        Effect.gen(function* () {
+          const free = { runtimeMode: "full_access", interactionMode: "plan" } as const
+          const one = yield* session(world, provider, free)
+          const end = yield* one.run(prompt("[[write:planned.txt|no]]", free))
+          assert.equal(end.outcome, "completed")
+          assert.isFalse(existsSync(join(world.project, "planned.txt")))
+          yield* one.run(prompt("[[write:planned.txt|yes]]", { ...free, interactionMode: "default" }))
+          assert.isTrue(existsSync(join(world.project, "planned.txt")))
+        })
+      )
+    })
+
+    it.live("no model is asked for a title, and every prompt reaches it once", () =>
+      Effect.gen(function* () {
+        const one = yield* session(world, provider)
+        yield* one.run(prompt("[[text:hello]] [[id:once]]"))
+        assert.equal(world.model.promptsSeen("once"), 1)
+        assert.deepEqual(
+          world.model.requests().filter(({ api, main }) => api === "chat" && !main),
+          []
+        )
+      })
+    )
+
+    it.live("B11: remembers the conversation after its process was killed", () =>
+      Effect.gen(function* () {
+        const first = yield* session(world, provider)
+        yield* first.run(prompt("[[text:the word is heliotrope]]"))
+        yield* killAll(world)
+        yield* first.ear.endedPromptly
+        const second = yield* session(world, provider, { generation: 2, resume: first.resume })
+        assert.equal((yield* second.run(prompt("[[text:again]] [[id:again]]"))).outcome, "completed")
+        assert.include(world.model.contextTexts("again").join("\n"), "heliotrope")
+      })
+    )
+
+    it.live("B14: a command does not outlive the process that is killed under it", () =>
+      Effect.gen(function* () {
+        const one = yield* session(world, provider, { runtimeMode: "full_access" })
+        yield* one.send(prompt("[[shell:sleep 613]]", { runtimeMode: "full_access" }))
+        yield* one.ear.first("item.started", ({ kind }) => kind === "command")
+        const sleeps = () => survivors(world).some((line) => line.includes("613"))
+        yield* gone(sleeps)
+        yield* killAll(world)
+        yield* one.ear.endedPromptly
+        yield* gone(() => !sleeps())
+      })
+    )
+
+    it.live("L12: killed at any moment of a send, what its record does not know the model has not seen", () =>
+      Effect.gen(function* () {
+        const seen = { absent: 0, found: 0 }
+        let resume: string | null = null
+        for (const moment of [0, 8, 40, 150, 600]) {
+          const one = yield* session(world, provider, { resume, runtimeMode: "full_access" })
+          resume = one.resume
+          const sent = prompt(`[[slow]] [[id:moment-${moment}]]`, { runtimeMode: "full_access" })
+          yield* Effect.forkScoped(Effect.ignore(one.send(sent)))
+          yield* Effect.sleep(moment)
+          yield* killAll(world)
+          yield* one.ear.endedPromptly
+          const evidence = yield* provider.evidence({ resume, ...sent })
+          seen[evidence.type === "found" ? "found" : "absent"]++
+          if (evidence.type === "absent") assert.equal(world.model.promptsSeen(`moment-${moment}`), 0)
+          else
+            assert.isTrue(
+              evidence.type === "found" && !evidence.running && evidence.outcome === "interrupted"
+            )
+        }
+        // Both happened, or this shows nothing.
+        assert.isAbove(seen.absent, 0)
+        assert.isAbove(seen.found, 0)
+      })
+    )
+
+    describe("a server that is not ours", () => {
+      const outside = Effect.gen(function* () {
+        const { options } = world
+        const cwd = join(world.directory, "outside")
+        mkdirSync(cwd, { recursive: true })
+        const server = yield* Serve.serve({
+          binary: options.binary!,
+          cwd,
+          env: { ...process.env, ...options.env },
+          ledger: { record: () => {}, forget: () => {} },
+          owner: "outside.",
+          deadline: "60 seconds"
+        })
+        const between = yield* proxy(Number(new URL(server.url).port))
+        const make = (password: string) =>
+          OpenCode.make({
+            instanceId: ProviderInstanceId.make("outside"),
+            ledgerDirectory: world.ledgerDirectory,
+            server: { url: between.url, password }
+          })
+        return { server, between, make }
+      })
+
+      it.live("a turn goes on while we cannot hear it, and is told whole when we can, once", () =>
+        Effect.gen(function* () {
+          const { server, between, make } = yield* outside
+          const provider = yield* make(server.password)
+          const one = yield* session(world, provider)
+          const sent = prompt("[[slow:60]]")
+          yield* one.send(sent)
+          yield* one.ear.first("text.delta")
+          between.cut()
+          yield* Effect.promise(() =>
+            world.model.waitFor(
+              (request) => request.prompt === "[[slow:60]]" && request.ended === "answered",
+              60_000
+            )
+          )
+          assert.deepEqual(one.ear.of("turn.completed"), [])
+          between.mend()
+          const end = yield* one.ear.first("turn.completed")
+          assert.equal(end.outcome, "completed")
+          const [message] = one.ear.of("item.completed")
+          assert.include(message?.text ?? "", "w59")
+          assert.deepEqual(breachesOf(one.ear.heard(), false), [])
+        })
+      )
+
+      it.live("a turn outlives us: who opens its conversation again joins it, with what it asks", () =>
+        Effect.gen(function* () {
+          const { server, make } = yield* outside
+          const sent = prompt("[[shell:echo joined]]")
+          const scope = yield* Scope.make()
+          const before = yield* make(server.password).pipe(Scope.provide(scope))
+          const one = yield* session(world, before)
+          const { providerTurnId } = yield* one.send(sent)
+          const { requestKey } = yield* one.ear.first("request.opened")
+          // As after the death of a server: its sessions are not stopped, they are only not heard any more.
+          const again = yield* make(server.password)
+          const two = yield* session(world, again, { generation: 2, resume: one.resume })
+          const begun = yield* two.ear.first("turn.started")
+          assert.deepEqual([begun.providerTurnId, begun.turnId], [providerTurnId, sent.turnId])
+          const asked = yield* two.ear.first("request.opened")
+          assert.equal(asked.requestKey, requestKey)
+          yield* two.answer(asked.requestKey, { decision: "accept", answers: {} })
+          assert.equal((yield* two.ear.first("turn.completed")).outcome, "completed")
+          yield* Scope.close(scope, Exit.void)
+        })
+      )
+
+      it.live("a wrong password fails the probe, and a server that is gone is unavailable", () =>
+        Effect.gen(function* () {
+          const { between, make } = yield* outside
+          const wrong = yield* make("wrong")
+          assert.equal((yield* wrong.probe).status, "failed")
+          between.close()
+          const none = yield* make("any")
+          const error = yield* Effect.flip(Effect.scoped(none.open(openOptions(world))))
+          assert.equal(error.fault.reason, "Unavailable")
+        })
+      )
+    })
+
+    it.live("L12: what a killed server left behind is dead before its record is read", () =>
+      Effect.gen(function* () {
+        const own = yield* makeWorld()
+        const server = spawn(
+          process.execPath,
+          [
+            new URL("serverToKill.ts", import.meta.url).pathname,
+            JSON.stringify({ ...own.options, cwd: own.project }),
+            "[[shell:sleep 614]]"
+          ],
+          { stdio: ["ignore", "pipe", "inherit"] }
+        )
+        yield* Effect.addFinalizer(() => Effect.sync(() => server.kill("SIGKILL")))
+        const line = yield* Effect.promise<string>(
+          () => new Promise((resolve) => createInterface({ input: server.stdout }).once("line", resolve))
+        )
+        const { resume, turnId } = JSON.parse(line) as { resume: string; turnId: string }
+        server.kill("SIGKILL")
+        // The program itself dies as well, and only its command is left, which nobody has on record.
+        yield* killAll(own)
+        assert.isTrue(survivors(own).some((command) => command.includes("614")))
+        const provider = yield* OpenCode.make(own.options)
+        assert.deepEqual(
+          survivors(own).filter((command) => command.includes("614")),
+          []
+        )
+        const evidence = yield* provider.evidence({
+          resume,
+          turnId: TurnId.make(turnId),
+          messageId: MessageId.make("m")
+        })
+        assert.isTrue(evidence.type === "found" && !evidence.running && evidence.outcome === "interrupted")
+      })
+    )
+
+    it.live("says what is wrong when there is no program", () =>
+      Effect.gen(function* () {
+        const missing = yield* OpenCode.make({
+          ...world.options,
+          // Under the same name it would end the process that the others share.
+          instanceId: ProviderInstanceId.make("missing"),
+          binary: "/no/such/opencode"
+        })
+        assert.equal((yield* missing.probe).status, "not_installed")
+        const error = yield* Effect.flip(Effect.scoped(missing.open(openOptions(world))))
+        assert.equal(error.fault.reason, "NotInstalled")
+      })
+    )
+  }
+)
