@@ -1,9 +1,13 @@
-/** What the server holds in memory when nobody asks anything of it: started, one client connected and following. */
-import { spawn } from "node:child_process"
+/**
+ * What the server holds in memory when nobody asks anything of it: the bundle that `npm start` runs, with one
+ * client connected and following.
+ */
+import { execFileSync, spawn } from "node:child_process"
 import { once } from "node:events"
 import { readFile } from "node:fs/promises"
+import { join } from "node:path"
 import { setTimeout } from "node:timers/promises"
-import { startServer } from "../packages/testkit/src/process/Server.ts"
+import { startServer } from "@turnkeeper/testkit/process/Server"
 import { inDirectory } from "./directory.ts"
 import { figure, median, repeated } from "./report.ts"
 import type { Figure } from "./report.ts"
@@ -14,6 +18,7 @@ const target = 150
 const settleMs = 5_000
 
 export const rest = async (): Promise<ReadonlyArray<Figure>> => {
+  execFileSync(process.execPath, [join(import.meta.dirname, "../scripts/build.ts")])
   const runs: Array<Memory> = []
   for (let n = 0; n < repetitions; n++) runs.push(await inDirectory(atRest))
   const rss = repeated(runs.map((run) => run.rss))
@@ -42,7 +47,8 @@ interface Memory {
 }
 
 const atRest = async (directory: string): Promise<Memory> => {
-  const server = await startServer({ directory, providers: [{ id: "scripted", kind: "scripted" }] })
+  const program = [join(import.meta.dirname, "../apps/server/dist/main.js"), "serve"]
+  const server = await startServer({ directory, program, providers: [{ id: "scripted", kind: "scripted" }] })
   try {
     const client = await server.connect()
     const shell = await client.subscribe("orchestration.subscribeShell")

@@ -20,20 +20,16 @@ export const sameFreedom = (a: Freedom, b: Freedom): boolean =>
  * that fits wins, and a later list is put behind an earlier one: so every list says all that it means.
  */
 export const rulesOf = ({ runtimeMode, interactionMode }: Freedom): ReadonlyArray<Rule> => {
-  const rules = actions[runtimeMode]
-  // A plan changes nothing, however free its thread is.
-  const edit = interactionMode === "plan" ? "deny" : rules.edit
-  return Object.entries({ ...rules, edit }).map(([permission, action]) => ({
+  // A plan changes nothing, however free its thread is; a command might.
+  const plan = interactionMode === "plan" ? ({ edit: "deny", bash: "ask" } as const) : {}
+  return Object.entries({ ...actions[runtimeMode], ...plan }).map(([permission, action]) => ({
     permission,
     pattern: "*",
     action
   }))
 }
 
-const actions: Record<
-  RuntimeMode,
-  Readonly<Record<string, Rule["action"]>> & { readonly edit: Rule["action"] }
-> = {
+const actions: Record<RuntimeMode, Readonly<Record<string, Rule["action"]>>> = {
   read_only: { bash: "ask", edit: "deny", external_directory: "ask", webfetch: "ask", doom_loop: "ask" },
   approval_required: {
     bash: "ask",

@@ -33,14 +33,13 @@ export const detailOf = (part: ToolPart, done: boolean): ItemDetail => {
   if (kindOf(part) === "command") {
     return bounded({ command: state.input?.["command"], exitCode: metadata["exit"], error: state.error })
   }
-  return bounded({
-    tool,
-    ...(done && kindOf(part) === "file_change"
-      ? { diff: metadata["diff"], path: state.input?.["filePath"] }
-      : {}),
-    ...(kindOf(part) === "file_change" ? {} : { arguments: state.input }),
-    error: state.error
-  })
+  if (kindOf(part) === "file_change") {
+    const { filePath, content } = state.input ?? {}
+    // A tool that writes a whole file makes no diff of it.
+    const change = done ? { diff: metadata["diff"] ?? content } : {}
+    return bounded({ tool, path: filePath, ...change, error: state.error })
+  }
+  return bounded({ tool, arguments: state.input, error: state.error })
 }
 
 /** What the tool has printed so far, where it prints; OpenCode sends all of it each time. */

@@ -1,5 +1,5 @@
 /**
- * A server in one file, to be killed: opens a session, sends one prompt, and says when its command runs.
+ * A server in one file, to be killed: opens a session, sends one prompt, and says when it has said or printed something.
  *
  *     node serverToKill.ts <options as JSON> <prompt>
  */
@@ -30,7 +30,7 @@ await Effect.runPromise(
         ...mode
       })
       yield* session.events.pipe(
-        Stream.filter((event) => event.type === "item.started" && event.kind === "command"),
+        Stream.filter((event) => event.type === "text.delta"),
         Stream.take(1),
         Stream.runDrain
       )

@@ -36,7 +36,9 @@ export interface Occasion {
 export const reconcile = (live: Live, state: ThreadState, occasion: Occasion): ReadonlyArray<ThreadEvent> => {
   if (live.type === "unknown") return []
   const change = draft(state)
-  if (live.type === "absent" || live.generation !== state.session.generation) notLive(change, occasion)
+  const { generation, open } = state.session
+  // A generation that was closed stays closed (L10), also where the provider still lists it.
+  if (!open || live.type === "absent" || live.generation !== generation) notLive(change, occasion)
   else if (live.type === "idle") isIdle(live, change)
   else isRunning(live, change)
   expireQueued(change, occasion)

@@ -400,6 +400,8 @@ class Run {
         this.send(this.customers[0]!, { type, threadId, ...(!patient && { force: true }) })
       }
     }
+    // Another find has ended the waiting: then this is none.
+    if (this.violations.length > 0) return
     for (const threadId of this.openThreads())
       this.complain(`L14: ${threadId} never rests: ${this.told(threadId)}`)
   }
