@@ -16,7 +16,10 @@ export const findEvidence: Performer<"turn.evidence"> = ({ threadId, owed, state
       return known({ type: "none", message: "Its provider is not configured any more." })
     if (!provider.capabilities.history)
       return known({ type: "none", message: "This provider keeps no record to ask." })
-    const query = { resume: owed.resume?.cursor ?? null, turnId, messageId }
+    // Without a cursor no record can be named, and what was not read proves nothing (L12).
+    if (owed.resume === null)
+      return known({ type: "none", message: "The provider gave no name by which its record could be read." })
+    const query = { resume: owed.resume.cursor, turnId, messageId }
     const read = yield* called(
       provider.evidence(query),
       settings.evidenceMs,

@@ -12,6 +12,7 @@ import type { ItemEntry, MessageEntry, TurnRow } from "@turnkeeper/contracts/Row
 import type { ProjectId, ThreadId } from "@turnkeeper/domain/ids"
 import { ProviderInstanceId } from "@turnkeeper/domain/ids"
 import type { ThreadCommand } from "@turnkeeper/domain/thread/Command"
+import type { Provider } from "@turnkeeper/provider-kit/Provider"
 import type { Control, Received } from "@turnkeeper/provider-kit/testing/control"
 import { readReceived } from "@turnkeeper/provider-kit/testing/record"
 import type { Scripted, ScriptedOptions } from "@turnkeeper/provider-kit/testing/ScriptedProvider"
@@ -42,6 +43,8 @@ export interface Options {
   /** One provider named `scripted` when absent. The first one is the thread's own. */
   readonly providers?: ReadonlyArray<Omit<ScriptedOptions, "instanceId"> & { readonly id: string }>
   readonly settings?: Partial<ServerSettings>
+  /** Stands between the server and its providers. */
+  readonly around?: (provider: Provider) => Provider
   /** Each scenario fails on an error in the server's log, unless it provokes one. */
   readonly mayLogErrors?: boolean
 }
@@ -173,7 +176,9 @@ const make = (options: Options): Effect.Effect<App, unknown, Scope.Scope> =>
     const boot = Effect.gen(function* () {
       const power: Power = { on: true, fuse: null }
       const scope = yield* Scope.make()
-      const layer = coreLayer([...providers.values()].map(({ provider }) => provider)).pipe(
+      const layer = coreLayer(
+        [...providers.values()].map(({ provider }) => options.around?.(provider) ?? provider)
+      ).pipe(
         Layer.provideMerge(mortal(power)),
         Layer.provideMerge(storeLayer(database)),
         Layer.provide(Layer.mergeAll(Layer.succeed(Settings, settings), Layer.succeed(Clock.Clock, clock))),

@@ -32,6 +32,8 @@ const read = (body: Record<string, unknown>, headers: IncomingHttpHeaders): Conv
   const messages = records(body["messages"]).map(readMessage)
   const prompted = messages.findLastIndex((one) => one.role === "user" && !isFromAgent(one.text))
   const tools = records(body["tools"]).flatMap(readTool)
+  // OpenCode names its session so.
+  const threadId = header(headers, "x-session-id")
   return {
     context: messages.filter((one) => one.text !== ""),
     prompt: messages[prompted]?.text ?? null,
@@ -39,8 +41,8 @@ const read = (body: Record<string, unknown>, headers: IncomingHttpHeaders): Conv
     tools,
     model: string(body["model"]),
     streamed: body["stream"] === true,
-    threadId: header(headers, "x-session-id") ?? header(headers, "x-session-affinity"),
-    turnId: turnOf(prompted, messages),
+    threadId,
+    turnId: turnOf(threadId, prompted, messages),
     // An agent asks for titles and summaries without any tool.
     main: tools.length > 0
   }
@@ -48,14 +50,19 @@ const read = (body: Record<string, unknown>, headers: IncomingHttpHeaders): Conv
 
 /**
  * This API names no turn. What an agent says before its newest prompt is the same in every request of one
- * turn and longer in the next: the place of the prompt and its text tell a retry from another turn.
+ * turn and longer in the next: the conversation, the place of the prompt and its text tell a retry from
+ * another turn. Where the conversation has no name, its first words are its name.
  */
-const turnOf = (prompted: number, messages: ReadonlyArray<ContextText>): string | null => {
-  const first = messages.find((one) => one.role === "user")?.text
+const turnOf = (
+  threadId: string | null,
+  prompted: number,
+  messages: ReadonlyArray<ContextText>
+): string | null => {
+  const thread = threadId ?? messages.find((one) => one.role === "user")?.text
   const prompt = messages[prompted]?.text
-  return first === undefined || prompt === undefined
+  return thread === undefined || prompt === undefined
     ? null
-    : `${prompted} ${first} ${prompt}`.slice(0, turnMax)
+    : `${prompted} ${thread} ${prompt}`.slice(0, turnMax)
 }
 
 const turnMax = 2_000
