@@ -9,14 +9,24 @@ import { spawnSync } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { codex, install } from "./providers.ts"
+import { codex, install, opencode } from "./providers.ts"
 
 const root = join(import.meta.dirname, "..")
 
 /** Test files by package: those that are silent without a real program. */
 const suites = [
   { package: "packages/provider-codex", files: ["test/real.test.ts", "test/conformance.test.ts"] },
-  { package: "packages/testkit", files: ["test/sixRuns.test.ts"] }
+  { package: "packages/provider-opencode", files: ["test/real.test.ts", "test/conformance.test.ts"] },
+  {
+    package: "packages/testkit",
+    files: ["test/sixRuns.test.ts", "test/codexField.test.ts", "test/opencodeField.test.ts"]
+  }
+]
+
+/** Where the tests look for each program. */
+const programs = [
+  { variable: "TURNKEEPER_CODEX_BIN", program: codex },
+  { variable: "TURNKEEPER_OPENCODE_BIN", program: opencode }
 ]
 
 interface Counts {
@@ -33,13 +43,13 @@ interface Report {
   }>
 }
 
-const run = (suite: (typeof suites)[number], binary: string, directory: string): Counts => {
+const run = (suite: (typeof suites)[number], binaries: NodeJS.ProcessEnv, directory: string): Counts => {
   const file = join(directory, `${suite.package.replaceAll("/", "-")}.json`)
   const vitest = join(root, "node_modules", "vitest", "vitest.mjs")
   const reporters = ["--reporter=verbose", "--reporter=json", `--outputFile.json=${file}`]
   spawnSync(process.execPath, [vitest, "run", ...suite.files, ...reporters], {
     cwd: join(root, suite.package),
-    env: { ...process.env, TURNKEEPER_CODEX_BIN: binary },
+    env: { ...process.env, ...binaries },
     stdio: "inherit"
   })
   const files = readReport(file)?.testResults ?? []
@@ -71,11 +81,14 @@ const readReport = (file: string): Report | null => {
 }
 
 const main = (): number => {
-  const binary = install(codex)
-  console.log(`${codex.package} ${codex.version}: ${binary}`)
+  const binaries: NodeJS.ProcessEnv = {}
+  for (const { variable, program } of programs) {
+    binaries[variable] = install(program)
+    console.log(`${program.package} ${program.version}: ${binaries[variable]}`)
+  }
   const directory = mkdtempSync(join(tmpdir(), "turnkeeper-providers-"))
   try {
-    const { passed, failed, skipped } = suites.map((suite) => run(suite, binary, directory)).reduce(sum)
+    const { passed, failed, skipped } = suites.map((suite) => run(suite, binaries, directory)).reduce(sum)
     console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`)
     return failed === 0 ? 0 : 1
   } finally {

@@ -11,7 +11,7 @@ import type { Cursor, LoggedEvent, ThreadSnapshot } from "@turnkeeper/contracts/
 import { evolve } from "@turnkeeper/domain/thread/evolve"
 import { isSettled } from "@turnkeeper/domain/thread/lifecycle"
 import { initial } from "@turnkeeper/domain/thread/State"
-import type { Session, ThreadState } from "@turnkeeper/domain/thread/State"
+import type { Session, ThreadInfo, ThreadState } from "@turnkeeper/domain/thread/State"
 import type { Client, Subscription } from "./jsonrpc/Client.ts"
 
 /** What comes on the subscription of a thread. */
@@ -268,7 +268,7 @@ export class View {
     for (const row of snapshot.turns) this.turns.set(row.turnId, turnOf(row))
     for (const row of snapshot.requests) this.requests.set(row.requestId, requestOf(row))
     for (const entry of snapshot.entries) this.shown.set(entry.id, shownOf(entry))
-    this.state = { ...initial, session: sessionOf(snapshot) }
+    this.state = { ...initial, info: infoOf(snapshot.thread), session: sessionOf(snapshot) }
   }
 
   private event(version: number, event: LoggedEvent) {
@@ -443,6 +443,18 @@ const sortOf = (kind: string): Pick<Shown, "type" | "kind"> => {
   if (kind === "reasoning") return { type: "message", kind: "reasoning" }
   return { type: "item", kind }
 }
+
+const infoOf = (thread: ThreadRow): ThreadInfo => ({
+  projectId: thread.projectId,
+  title: thread.title,
+  provider: thread.provider,
+  model: thread.model,
+  runtimeMode: thread.runtimeMode === "unknown" ? "approval_required" : thread.runtimeMode,
+  interactionMode: thread.interactionMode === "unknown" ? "default" : thread.interactionMode,
+  cwd: thread.cwd,
+  archived: thread.archivedAt !== null,
+  deleted: thread.deletedAt !== null
+})
 
 /**
  * The session's row in the words of the kernel, so that the kernel's own `evolve` carries it on. Whether

@@ -19,7 +19,8 @@ export const heldLaws = (database: string) =>
       assert.deepStrictEqual(yield* sql.unsafe(breach), [], law)
     }
     yield* oneEnd(sql)
-    assert.strictEqual(yield* rebuiltCopy(database), yield* dump, "L15: the tables are the fold of the log")
+    const { kept, rebuilt } = yield* ofOneMoment(database)
+    assert.strictEqual(rebuilt, kept, "L15: the tables are the fold of the log")
   })
 
 const terminal = "t.state NOT IN ('queued', 'sending', 'running')"
@@ -62,8 +63,8 @@ const oneEnd = (sql: SqlClient) =>
     }
   })
 
-/** The tables of a copy of the database, after they were made anew from its log. */
-const rebuiltCopy = (database: string) =>
+/** The tables as they were kept until now, and as they are when made anew from the log, in a copy of the database. */
+const ofOneMoment = (database: string) =>
   Effect.gen(function* () {
     const copy = join(yield* temporaryDirectory, "copy.db")
     yield* Effect.sync(() => {
@@ -73,8 +74,10 @@ const rebuiltCopy = (database: string) =>
     })
     const layer = Commit.layer.pipe(Layer.provideMerge(Feed.layer), Layer.provideMerge(storeLayer(copy)))
     const context = yield* Layer.buildWithMemoMap(layer, Layer.makeMemoMapUnsafe(), yield* Effect.scope)
-    return yield* Effect.provideContext(
-      Effect.flatMap(Commit, ({ rebuild }) => Effect.andThen(rebuild, dump)),
-      context
-    )
+    return yield* Effect.gen(function* () {
+      const { rebuild } = yield* Commit
+      const kept = yield* dump
+      yield* rebuild
+      return { kept, rebuilt: yield* dump }
+    }).pipe(Effect.provideContext(context))
   })
