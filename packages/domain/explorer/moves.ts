@@ -483,5 +483,5 @@ const lastEnd = (world: World): Extract<Live, { readonly type: "idle" }>["last"]
     active?.providerTurnId == null ? undefined : world.provider[active.providerTurnId]
   return truth === undefined || truth === "running"
     ? null
-    : { providerTurnId: active!.providerTurnId!, outcome: truth, message: null }
+    : { providerTurnId: active!.providerTurnId!, outcome: truth, message: null, texts: [] }
 }

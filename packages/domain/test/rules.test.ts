@@ -127,7 +127,11 @@ const lives = ({ session: { generation } }: ThreadState): ReadonlyArray<Live> =>
   { type: "idle", generation, last: null },
   ...TurnOutcome.literals.map(
     (outcome) =>
-      ({ type: "idle", generation, last: { providerTurnId: nativeIds[0]!, outcome, message: null } }) as const
+      ({
+        type: "idle",
+        generation,
+        last: { providerTurnId: nativeIds[0]!, outcome, message: null, texts: [] }
+      }) as const
   ),
   ...nativeIds.map(
     (providerTurnId) => ({ type: "running", generation, providerTurnId, turnId: null }) as const

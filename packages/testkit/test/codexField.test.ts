@@ -24,64 +24,17 @@ import { CodexWorld } from "../src/CodexWorld.ts"
 import type { CodexWorldOptions } from "../src/CodexWorld.ts"
 import { answers, slowText } from "../src/fakeModel/script.ts"
 import { gone } from "../src/process/tree.ts"
-import { unrest } from "../src/rest.ts"
-import { openView } from "../src/View.ts"
 import type { View } from "../src/View.ts"
+import { field, settled, told, toolOf, until, untilAsked, untilSpeaking } from "./field.ts"
 
 const binary = process.env["TURNKEEPER_CODEX_BIN"] ?? ""
-const deadlineMs = 30_000
 
 let world: CodexWorld
-let views: Array<View> = []
+
+const { begin, conclude, expectAtRest, expectNextMessageWorks } = field(() => world)
 
 const open = async (options: Omit<CodexWorldOptions, "binary"> & { readonly binary?: string } = {}) => {
   world = await CodexWorld.open({ binary, ...options })
-}
-
-const watch = async (threadId: string) => {
-  const view = await openView(world.client, threadId)
-  views.push(view)
-  return view
-}
-
-const begin = async (text: string, options: Parameters<CodexWorld["chat"]["begin"]>[1] = {}) => {
-  const { threadId, turnId } = await world.chat.begin(text, options)
-  return { view: await watch(threadId), threadId, turnId }
-}
-
-const settled = (view: View, { turnId }: Pick<Message, "turnId">) => view.settled(turnId, deadlineMs)
-
-const until = (view: View, predicate: (view: View) => boolean) => view.until(predicate, deadlineMs)
-
-const untilSpeaking = ({ view, turnId }: { readonly view: View; readonly turnId: string }) =>
-  until(view, (one) => one.answer(turnId).split(" ").length > 5)
-
-const expectAtRest = async (view: View) => {
-  // A start goes on when its message is withdrawn, and so does a stop when all else has ended.
-  await until(view, ({ session }) => session.stopAsked === null && session.status !== "starting")
-  expect(await unrest(view, world.client, world.model)).toEqual([])
-}
-
-/** The next message gets its answer in an ordinary way, and the model knows what was said before. */
-const expectNextMessageWorks = async (view: View, knows: ReadonlyArray<string> = []) => {
-  const next = await world.chat.say(view.threadId, "[[text:it works]]")
-  expect(await settled(view, next)).toMatchObject({ state: "completed", reason: null })
-  expect(view.answers(next.turnId)).toEqual(["it works"])
-  expect(view.session).toMatchObject({ status: "ready", lastError: null, activeTurnId: null })
-  for (const text of knows) expect(world.model.contextTexts(next.turnId)).toContain(text)
-  return next
-}
-
-/** The events of one type that this view was told, in order. */
-const told = (view: View, type: string) =>
-  view.history.flatMap(({ item }) => (item.type === "event" && item.event.type === type ? [item.event] : []))
-
-const toolOf = (view: View, turnId: string) =>
-  view.entries.find((entry) => entry.turnId === turnId && entry.kind === "command")
-
-const untilAsked = async (view: View) => {
-  await until(view, (one) => one.openRequests().length > 0)
-  return view.openRequests()[0]!
 }
 
 /** A command that runs for longer than any test, and says again and again that it does: of its first words Codex tells nothing. */
@@ -93,20 +46,7 @@ const untilInTool = (view: View, turnId: string) =>
 const codexTurnsOf = (...messages: ReadonlyArray<Pick<Message, "turnId">>) =>
   messages.map(({ turnId }) => world.model.requests().find(({ markers }) => markers.includes(turnId))?.turnId)
 
-/** The log of each thread, where a test has failed. */
-const explain = () => {
-  process.stderr.write(`${world.server.stderr().slice(-4_000)}\n`)
-  for (const view of views) {
-    const events = view.history.flatMap(({ item }) => (item.type === "event" ? [item] : []))
-    for (const { at, event, version } of events)
-      process.stderr.write(`${view.threadId} ${version} ${at} ${JSON.stringify(event).slice(0, 300)}\n`)
-  }
-}
-
-afterEach(({ task }) => {
-  if (task.result?.state === "fail") explain()
-  views = []
-})
+afterEach(({ task }) => conclude(task.result?.state === "fail"))
 
 describe.skipIf(binary === "")("field failures with the real Codex", { timeout: 90_000 }, () => {
   describe("while nobody dies", () => {
@@ -243,7 +183,7 @@ describe.skipIf(binary === "")("field failures with the real Codex", { timeout: 
       const { threadId, turnId, view } = await begin("[[text:before the switch]]")
       await settled(view, { turnId })
       const failed = await world.chat.say(threadId, "[[http:400]]", { provider })
-      const turn = await view.settled(failed.turnId, deadlineMs)
+      const turn = await settled(view, failed)
       expect(turn.state).toBe("error")
       expect(view.session).toMatchObject({ status, lastError: turn.reason })
       await expectAtRest(view)

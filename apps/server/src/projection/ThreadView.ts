@@ -36,6 +36,8 @@ import { turnById, turnsFor } from "./Turns.ts"
 export class ThreadView extends Context.Service<
   ThreadView,
   {
+    /** Names this database: a cursor of another one means nothing here. */
+    readonly epoch: string
     /**
      * The thread as it is now with its newest `tail` entries (at most `pageLimits`), or null where there is no
      * such thread. An open entry carries its text so far; the next delta of it has that text's length as offset.
@@ -75,6 +77,7 @@ export class ThreadView extends Context.Service<
       const { epoch } = yield* Meta
       const atOneMoment = <A>(read: Effect.Effect<A, SqlError>) => unavailable(sql.withTransaction(read))
       return ThreadView.of({
+        epoch,
         snapshot: (threadId, tail = pageLimits.rows) => atOneMoment(readSnapshot(sql, epoch, threadId, tail)),
         history: (threadId, before, limit = pageLimits.rows) =>
           atOneMoment(readPage(sql, threadId, before, limit)),

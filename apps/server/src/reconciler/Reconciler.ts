@@ -64,8 +64,8 @@ export class Reconciler extends Context.Service<
           "Reading the provider's record"
         )
         if (Result.isFailure(read) || read.success.type !== "found" || read.success.running) return live
-        const { providerTurnId, outcome, message } = read.success
-        return { ...live, last: { providerTurnId, outcome, message } }
+        const { providerTurnId, outcome, message, texts } = read.success
+        return { ...live, last: { providerTurnId, outcome, message, texts } }
       })
 
       /**

@@ -16,7 +16,6 @@ import { Projects } from "../projection/Projects.ts"
 import { Threads } from "../projection/Threads.ts"
 import { ThreadView } from "../projection/ThreadView.ts"
 import { Registry } from "../provider/Registry.ts"
-import { Meta } from "../store/Meta.ts"
 import { ServerInfo } from "./ServerInfo.ts"
 import { shellSubscription } from "./ShellSubscription.ts"
 import { threadSubscription } from "./ThreadSubscription.ts"
@@ -31,7 +30,7 @@ export const layer = Api.toLayer(
     const server = yield* ServerInfo
     const view = yield* ThreadView
     const threads = yield* Threads
-    const { epoch } = yield* Meta
+    const { epoch } = view
     const source = { epoch, view, threads, projects: yield* Projects, feed: yield* Feed }
 
     return Api.of({

@@ -216,10 +216,12 @@ export type Live =
   | {
       readonly type: "idle"
       readonly generation: Generation
+      /** How the last turn ended and what it said, where the provider's record tells. */
       readonly last: {
         readonly providerTurnId: ProviderTurnId
         readonly outcome: TurnOutcome
         readonly message: string | null
+        readonly texts: ReadonlyArray<RecordedText>
       } | null
     }
   | {

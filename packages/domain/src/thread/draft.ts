@@ -11,6 +11,7 @@ import type { EventOf, Resume, ThreadEvent } from "./Event.ts"
 import { evolve, isText } from "./evolve.ts"
 import { limits } from "./lifecycle.ts"
 import type { Delivered, SettledTurnState } from "./lifecycle.ts"
+import type { RecordedText } from "./Owed.ts"
 import type { OpenItem, OpenRequest, OpenTurn, Session, ThreadState } from "./State.ts"
 
 export interface Draft {
@@ -147,6 +148,32 @@ export const outcomeOf = (turn: OpenTurn, outcome: TurnOutcome, message: string 
       }
   }
 }
+
+/**
+ * Takes in what the provider's record says of a turn that went on unheard. An open text gets its whole self;
+ * what comes behind it in the record is new. What came before is known already, and taking it in again would
+ * show it twice.
+ */
+export const recordTexts = (change: Draft, turnId: TurnId, texts: ReadonlyArray<RecordedText>): void => {
+  const isOpen = (recorded: RecordedText) => openText(change.state, turnId, recorded) !== undefined
+  const heard = turnOf(change.state, turnId)?.items ?? 0
+  const from = heard === 0 ? 0 : texts.findIndex(isOpen)
+  if (from === -1) return
+  for (const recorded of texts.slice(from)) {
+    const { kind, providerItemId, text } = recorded
+    const known = openText(change.state, turnId, recorded)
+    const itemId = known?.id ?? nextItemId(turnOf(change.state, turnId)!)
+    if (known === undefined) {
+      add(change, { type: "item.started", itemId, turnId, providerItemId, kind, title: "", detail: {} })
+    }
+    add(change, { type: "item.completed", itemId, turnId, kind, status: "completed", text })
+  }
+}
+
+const openText = (state: ThreadState, turnId: TurnId, { kind, providerItemId }: RecordedText) =>
+  state.items.find(
+    (item) => item.turnId === turnId && item.kind === kind && item.providerItemId === providerItemId
+  )
 
 // The session's end
 

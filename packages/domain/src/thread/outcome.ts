@@ -1,7 +1,6 @@
 /**
  * What the outcome of an owed effect means, now. An outcome of what is no longer owed changes nothing (L10).
  */
-import { ItemId } from "../ids.ts"
 import type { Fault } from "../runtime/Fault.ts"
 import {
   activeTurn,
@@ -10,6 +9,7 @@ import {
   expired,
   headTurn,
   outcomeOf,
+  recordTexts,
   requeue,
   sendingTurn,
   settle,
@@ -211,20 +211,7 @@ const settleFound = (
   turn: OpenTurn,
   change: Draft
 ): void => {
-  for (const [index, recorded] of evidence.texts.entries()) {
-    const itemId = nextRecordedId(turn, index)
-    const { kind, providerItemId, text } = recorded
-    add(change, {
-      type: "item.started",
-      itemId,
-      turnId: turn.id,
-      providerItemId,
-      kind,
-      title: "",
-      detail: {}
-    })
-    add(change, { type: "item.completed", itemId, turnId: turn.id, kind, status: "completed", text })
-  }
+  recordTexts(change, turn.id, evidence.texts)
   settle(change, turn.id, outcomeOf(turn, evidence.outcome, evidence.message))
 }
 
@@ -321,5 +308,3 @@ const giveUp = (message: string, change: Draft): void => {
     settle(change, head.id, { state: "error", reason: message, delivery: "not_delivered" })
   }
 }
-
-const nextRecordedId = (turn: OpenTurn, index: number) => ItemId.make(`${turn.id}/${turn.items + index + 1}`)

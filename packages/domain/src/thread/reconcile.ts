@@ -17,6 +17,7 @@ import {
   exhausted,
   isExhausted,
   outcomeOf,
+  recordTexts,
   sendingTurn,
   settle
 } from "./draft.ts"
@@ -67,6 +68,7 @@ const isIdle = (live: Extract<Live, { readonly type: "idle" }>, change: Draft): 
   if (running !== undefined) {
     const proven =
       live.last !== null && live.last.providerTurnId === running.providerTurnId ? live.last : null
+    recordTexts(change, running.id, proven?.texts ?? [])
     settle(change, running.id, endAway(running, proven))
   }
   doubtSending(change)

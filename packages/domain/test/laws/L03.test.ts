@@ -60,7 +60,7 @@ describe("L3: a terminal turn never changes again", () => {
       {
         type: "idle",
         generation: 1,
-        last: { providerTurnId: native("p-t0"), outcome: "failed", message: null }
+        last: { providerTurnId: native("p-t0"), outcome: "failed", message: null, texts: [] }
       }
     ] as const) {
       expect(running("t0").ended("p-t0").live(live).all("turn.settled")).toHaveLength(1)

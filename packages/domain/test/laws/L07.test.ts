@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { native, running, sending, turn } from "../given.ts"
 
-const done = { providerTurnId: native("p-t1"), outcome: "completed", message: null } as const
+const done = { providerTurnId: native("p-t1"), outcome: "completed", message: null, texts: [] } as const
 
 const quiet = () => running().deadline("quiet", "t1")
 
@@ -26,6 +26,35 @@ describe("L7: completed only on the provider's own evidence", () => {
     expect(running().live({ type: "idle", generation: 1, last: done }).end("t1")?.state).toBe("completed")
     const failed = { ...done, outcome: "failed", message: "no" } as const
     expect(running().live({ type: "idle", generation: 1, last: failed }).end("t1")?.state).toBe("error")
+  })
+
+  it("L7, C6: what was said while nobody listened is taken from the record, once", () => {
+    const texts = [
+      { kind: "assistant_message", providerItemId: "i1", text: "First." },
+      { kind: "assistant_message", providerItemId: "i2", text: "Second, whole." },
+      { kind: "assistant_message", providerItemId: "i3", text: "Third." }
+    ] as const
+    const heard = running()
+      .itemStarted("p-t1", "i1")
+      .says({
+        type: "item.completed",
+        providerTurnId: native("p-t1"),
+        providerItemId: "i1",
+        kind: "assistant_message",
+        title: "",
+        end: "completed",
+        text: "First.",
+        detail: {}
+      })
+      .itemStarted("p-t1", "i2")
+      .text("p-t1", "Second", "i2")
+    const story = heard.live({ type: "idle", generation: 1, last: { ...done, texts } })
+    expect(story.all("item.completed").map(({ text }) => text)).toEqual([
+      "First.",
+      "Second, whole.",
+      "Third."
+    ])
+    expect(story.end("t1")?.state).toBe("completed")
   })
 
   it("L7: the record of another turn is no evidence", () => {

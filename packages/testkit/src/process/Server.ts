@@ -26,6 +26,12 @@ export type ProviderConfig =
     }
   | {
       readonly id: string
+      readonly kind: "opencode"
+      readonly binary: string
+      readonly env?: Readonly<Record<string, string>>
+    }
+  | {
+      readonly id: string
       readonly kind: "scripted"
       /** Where it keeps what it received, as a real provider keeps its history. */
       readonly recordDirectory?: string
