@@ -69,7 +69,6 @@ export class Reactor extends Context.Service<
       const look = (threadId: ThreadId): Effect.Effect<void> =>
         Effect.gen(function* () {
           const mailbox = yield* mailboxes.of(threadId)
-          const jobs = doing.get(threadId) ?? new Map<string, Job>()
           const { state } = mailbox.current()
           const owed = new Map(pending(state).map((one) => [keyOf(one), one]))
           // A session whose generation is closed is not only forgotten, it is ended.
@@ -77,15 +76,12 @@ export class Reactor extends Context.Service<
           if (means.sessions.holds(threadId, current)) {
             yield* Effect.forkIn(means.sessions.gone(threadId, current), scope)
           }
-          for (const [key, job] of jobs) {
+          for (const [key, { owed: was, fiber }] of doing.get(threadId) ?? []) {
             // A deadline that nobody waits for must not ring; every other job ends by its own bound.
-            if (job.owed.type === "deadline" && !owed.has(key))
-              yield* Effect.forkIn(Fiber.interrupt(job.fiber), scope)
+            if (was.type === "deadline" && fiber !== null && !owed.has(key))
+              yield* Effect.forkIn(Fiber.interrupt(fiber), scope)
           }
-          for (const [key, one] of owed) {
-            if (!jobs.has(key)) yield* start(mailbox, jobs, key, one)
-          }
-          if (jobs.size > 0) doing.set(threadId, jobs)
+          for (const [key, one] of owed) yield* start(mailbox, key, one)
         }).pipe(
           // Storage trouble: the state stands, and so does what it owes.
           Effect.catch(() => Effect.asVoid(Effect.forkIn(Effect.delay(again(threadId), "1 second"), scope)))
@@ -93,26 +89,47 @@ export class Reactor extends Context.Service<
 
       const again = (threadId: ThreadId) => Effect.sync(() => mailboxes.ring(threadId))
 
-      const start = (mailbox: Mailbox, jobs: Map<string, Job>, key: string, owed: Owed) =>
-        Effect.gen(function* () {
+      /**
+       * Takes the job's place in one step with seeing that it is free, and before the job runs: two looks at
+       * once must not both do it, and one that ends at once must not be entered after its end.
+       */
+      const reserve = (threadId: ThreadId, key: string, owed: Owed): Job | null => {
+        const jobs = doing.get(threadId) ?? new Map<string, Job>()
+        if (jobs.has(key)) return null
+        const job: Job = { owed, fiber: null }
+        doing.set(threadId, jobs.set(key, job))
+        return job
+      }
+
+      const release = (threadId: ThreadId, key: string) => {
+        const jobs = doing.get(threadId)
+        jobs?.delete(key)
+        if (jobs?.size === 0) doing.delete(threadId)
+      }
+
+      const start = (mailbox: Mailbox, key: string, owed: Owed): Effect.Effect<void> =>
+        Effect.suspend(() => {
           const { threadId } = mailbox
-          const fiber = yield* perform(mailbox, owed, means).pipe(
+          const job = reserve(threadId, key, owed)
+          if (job === null) return Effect.void
+          return perform(mailbox, owed, means).pipe(
             Effect.catchCause((cause) =>
               Effect.logError(`Doing ${owed.type} for thread ${threadId} broke`, cause)
             ),
             Effect.ensuring(
               Effect.suspend(() => {
-                jobs.delete(key)
-                if (jobs.size === 0) doing.delete(threadId)
+                release(threadId, key)
                 // Still owed: it is looked at again, but never in a tight loop.
                 return stillOwed(mailbox, key)
                   ? Effect.forkIn(Effect.delay(again(threadId), "1 second"), scope)
                   : Effect.void
               })
             ),
-            Effect.forkIn(scope)
+            Effect.forkIn(scope),
+            Effect.map((fiber) => {
+              job.fiber = fiber
+            })
           )
-          jobs.set(key, { owed, fiber })
         })
 
       const loop = mailboxes.changes.take.pipe(
@@ -136,7 +153,8 @@ const noGeneration = -1
 
 interface Job {
   readonly owed: Owed
-  readonly fiber: Fiber.Fiber<void>
+  /** Null until it has been started. */
+  fiber: Fiber.Fiber<void> | null
 }
 
 const stillOwed = (mailbox: Mailbox, key: string) =>
