@@ -22,8 +22,8 @@ import * as ProcessLedger from "@turnkeeper/provider-kit/ProcessLedger"
 import type { Operation } from "@turnkeeper/provider-kit/ProviderError"
 import { ProviderError } from "@turnkeeper/provider-kit/ProviderError"
 import * as SharedProcess from "@turnkeeper/provider-kit/SharedProcess"
-import { Context, Deferred, Effect, Exit, Layer, Schema, Scope } from "effect"
-import type { Duration } from "effect"
+import { Context, Deferred, Effect, Exit, Layer, Schema } from "effect"
+import type { Duration, Scope } from "effect"
 import packageJson from "../package.json" with { type: "json" }
 import type * as Protocol from "./_generated/protocol.ts"
 import * as Child from "./Child.ts"
@@ -315,7 +315,13 @@ const registering = <Response, E>(
           Effect.onError(() => Effect.sync(() => void (waiting = false)))
         )
         const session = yield* Deferred.await(opened)
-        yield* disposeWith(opening, session)
+        yield* SharedProcess.endWithScope(
+          opening.scope,
+          session,
+          session.codexThread,
+          opening.running,
+          opening.timeouts.close
+        )
         return { response, session }
       })
     )
@@ -361,32 +367,6 @@ const register = (
   running.sessions.set(codexThread, session)
   return session
 }
-
-/** The session ends with its scope: in order if Codex lets it, else with the process. */
-const disposeWith = ({ running, timeouts, scope }: Opening, session: Session.Session) =>
-  Scope.addFinalizer(
-    scope,
-    Effect.suspend(() => {
-      session.abandon()
-      return session.isOver()
-        ? Effect.void
-        : session.stop("stop").pipe(
-            Effect.timeout(timeouts.close),
-            Effect.catch(() => session.stop("kill")),
-            Effect.ignore
-          )
-    }).pipe(
-      Effect.ensuring(
-        Effect.sync(() => {
-          session.exit(false, "The session could not be ended.")
-          if (running.sessions.get(session.codexThread) === session)
-            running.sessions.delete(session.codexThread)
-          for (const [child, parent] of running.children)
-            if (parent === session) running.children.delete(child)
-        })
-      )
-    )
-  )
 
 /** A turn was running in the conversation when it was opened. */
 const adoptRunning = Effect.fnUntraced(function* (

@@ -81,3 +81,51 @@ export const make = Effect.fnUntraced(function* <Running, E>(options: {
 
   return { get, current }
 })
+
+/** What the rule below asks of an adapter's session. */
+export interface Endable {
+  readonly isOver: () => boolean
+  /** Nobody reads its events any more. */
+  readonly abandon: () => void
+  readonly stop: (step: "stop" | "kill") => Effect.Effect<void, unknown>
+  readonly exit: (clean: boolean, message: string | null) => void
+}
+
+/** Who is heard by which session: by its own conversation, and by those that it started. */
+export interface Listeners<Session> {
+  readonly sessions: Map<string, Session>
+  readonly children: Map<string, Session>
+}
+
+/**
+ * A session ends with its scope: in order if the provider lets it in time, else with the process. `name` is
+ * the provider's own of the conversation, under which it is heard.
+ */
+export const endWithScope = <Session extends Endable>(
+  scope: Scope.Scope,
+  session: Session,
+  name: string,
+  { sessions, children }: Listeners<Session>,
+  deadline: Duration.Input
+): Effect.Effect<void> =>
+  Scope.addFinalizer(
+    scope,
+    Effect.suspend(() => {
+      session.abandon()
+      return session.isOver()
+        ? Effect.void
+        : session.stop("stop").pipe(
+            Effect.timeout(deadline),
+            Effect.catch(() => session.stop("kill")),
+            Effect.ignore
+          )
+    }).pipe(
+      Effect.ensuring(
+        Effect.sync(() => {
+          session.exit(false, "The session could not be ended.")
+          if (sessions.get(name) === session) sessions.delete(name)
+          for (const [child, parent] of children) if (parent === session) children.delete(child)
+        })
+      )
+    )
+  )

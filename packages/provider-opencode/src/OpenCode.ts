@@ -28,8 +28,8 @@ import type {
 } from "@turnkeeper/provider-kit/Provider"
 import type { Operation, ProviderError } from "@turnkeeper/provider-kit/ProviderError"
 import * as SharedProcess from "@turnkeeper/provider-kit/SharedProcess"
-import { Context, Deferred, Effect, Layer, Schedule, Scope, Stream } from "effect"
-import type { Duration } from "effect"
+import { Context, Deferred, Effect, Layer, Schedule, Stream } from "effect"
+import type { Duration, Scope } from "effect"
 import { createHash } from "node:crypto"
 import { mkdirSync } from "node:fs"
 import * as Api from "./Api.ts"
@@ -162,7 +162,7 @@ export const make = Effect.fn("OpenCode.make")(function* (
     const session = yield* Effect.uninterruptible(
       Effect.tap(
         Effect.sync(() => register(opening, info)),
-        (one) => disposeWith(opening, one)
+        (one) => SharedProcess.endWithScope(scope, one, one.sessionID, running, timeouts.close)
       )
     )
     if (wanted.resume !== null)
@@ -331,31 +331,6 @@ const join = Effect.fnUntraced(function* (
   )
   if (runs) yield* session.adopt(newest)
 })
-
-/** The session ends with its scope: in order if OpenCode lets it, else with the process. */
-const disposeWith = ({ running, timeouts, scope }: Opening, session: Session.Session) =>
-  Scope.addFinalizer(
-    scope,
-    Effect.suspend(() => {
-      session.abandon()
-      return session.isOver()
-        ? Effect.void
-        : session.stop("stop").pipe(
-            Effect.timeout(timeouts.close),
-            Effect.catch(() => session.stop("kill")),
-            Effect.ignore
-          )
-    }).pipe(
-      Effect.ensuring(
-        Effect.sync(() => {
-          session.exit(false, "The session could not be ended.")
-          if (running.sessions.get(session.sessionID) === session) running.sessions.delete(session.sessionID)
-          for (const [child, parent] of running.children)
-            if (parent === session) running.children.delete(child)
-        })
-      )
-    )
-  )
 
 const live = Effect.fnUntraced(function* ({ api, sessions }: Running, deadline: Duration.Input) {
   const here = [...sessions.values()].filter((session) => !session.isOver())
