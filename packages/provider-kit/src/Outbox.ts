@@ -10,6 +10,8 @@ import { Array as Arr, Cause, Deferred, Effect, Stream } from "effect"
 export interface Outbox {
   /** Resolves when there is room. Does nothing after the end. */
   readonly put: (events: ReadonlyArray<ProviderEvent>) => Effect.Effect<void>
+  /** `put` would wait. */
+  readonly isFull: () => boolean
   /** The last event. Never waits; nothing comes after it. Does nothing the second time. */
   readonly end: (last: ProviderEvent) => void
   /** Nobody will read any more: what is put is dropped, except the last event. */
@@ -34,14 +36,17 @@ export const make = ({ eventsMax = 1024, textMax = 4 * 1024 * 1024 }: OutboxOpti
   /** Present while writers have no room. */
   let room: Deferred.Deferred<void> | null = null
 
+  // Forgotten first: who is woken goes on at once, and may wait again before this returns.
   const wake = () => {
-    if (news !== null) Deferred.doneUnsafe(news, Effect.void)
+    const waiter = news
     news = null
+    if (waiter !== null) Deferred.doneUnsafe(waiter, Effect.void)
   }
 
   const relieve = () => {
-    if (room !== null) Deferred.doneUnsafe(room, Effect.void)
+    const waiter = room
     room = null
+    if (waiter !== null) Deferred.doneUnsafe(waiter, Effect.void)
   }
 
   const add = (event: ProviderEvent) => {
@@ -51,10 +56,12 @@ export const make = ({ eventsMax = 1024, textMax = 4 * 1024 * 1024 }: OutboxOpti
     else waiting[waiting.length - 1] = joined
   }
 
+  const isFull = () => !ended && !abandoned && (waiting.length >= eventsMax || text >= textMax)
+
   const put = (events: ReadonlyArray<ProviderEvent>): Effect.Effect<void> =>
     Effect.suspend(() => {
       if (ended || abandoned || events.length === 0) return Effect.void
-      if (waiting.length >= eventsMax || text >= textMax) {
+      if (isFull()) {
         room ??= Deferred.makeUnsafe<void>()
         return Effect.andThen(Deferred.await(room), put(events))
       }
@@ -89,7 +96,7 @@ export const make = ({ eventsMax = 1024, textMax = 4 * 1024 * 1024 }: OutboxOpti
     relieve()
   }
 
-  return { put, end, abandon, events: Stream.fromPull(Effect.succeed(take)) }
+  return { put, isFull, end, abandon, events: Stream.fromPull(Effect.succeed(take)) }
 }
 
 /** Longest text that is made by joining. UTF-16 units. */

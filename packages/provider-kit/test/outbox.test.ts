@@ -75,3 +75,24 @@ it.effect("an abandoned one holds nobody up and still says its last event", () =
     assert.deepEqual(yield* Stream.runCollect(outbox.events), [notice("1"), exited])
   })
 )
+
+it.effect("wakes a reader that came back while it was being woken", () =>
+  Effect.gen(function* () {
+    const outbox = Outbox.make()
+    const heard: Array<string> = []
+    /** What is heard causes more to be said, at once: the reader is then where it began before `put` returns. */
+    const answering = (event: ProviderEvent) =>
+      Effect.sync(() => {
+        if (event.type !== "notice") return
+        heard.push(event.message)
+        if (heard.length === 1) Effect.runSync(outbox.put([notice("2")]))
+      })
+    yield* Effect.forkScoped(Stream.runForEach(outbox.events, answering), { startImmediately: true })
+    yield* Effect.yieldNow
+    yield* outbox.put([notice("1")])
+    yield* Effect.yieldNow
+    yield* outbox.put([notice("3")])
+    yield* Effect.yieldNow
+    assert.deepEqual(heard, ["1", "2", "3"])
+  })
+)
