@@ -6,7 +6,7 @@
  */
 import { Schema } from "effect"
 
-export const files = { lock: "lock", token: "token" } as const
+export const files = { lock: "lock", token: "token", credentials: "credentials.json" } as const
 
 export const Lock = Schema.Struct({
   pid: Schema.Int,
@@ -17,7 +17,13 @@ export const Lock = Schema.Struct({
 })
 export type Lock = typeof Lock.Type
 
-export const paths = { rpc: "/rpc", jsonRpc: "/jsonrpc", health: "/healthz", ready: "/readyz" } as const
+export const paths = {
+  rpc: "/rpc",
+  jsonRpc: "/jsonrpc",
+  health: "/healthz",
+  ready: "/readyz",
+  metrics: "/metrics"
+} as const
 
 /** `$TURNKEEPER_HOME`, else `.turnkeeper` in the user's home. */
 export const defaultDataDirectory = (

@@ -7,6 +7,7 @@ import { CommandIdReused } from "@turnkeeper/domain/receipt"
 import { ThreadNotFound, ThreadRejection } from "@turnkeeper/domain/thread/Command"
 import { Schema, SchemaGetter } from "effect"
 import { Issue } from "./Checked.ts"
+import { Scope } from "./Scope.ts"
 import { ProtocolRange } from "./Version.ts"
 
 /** The command id was used before, with another body (L11). Nothing was done. */
@@ -50,6 +51,21 @@ export class Forbidden extends Schema.TaggedError<Forbidden>()("Forbidden", {
   header: Schema.Literals(["origin", "host"])
 }) {}
 
+/** The credential is good, but not for this: it would have to have this scope. Nothing was done. */
+export class NotAllowed extends Schema.TaggedError<NotAllowed>()("NotAllowed", { needs: Scope }) {}
+
+/** The pairing code was used before, or its time is over. Answered with HTTP status 401. */
+export class PairingCodeNotValid extends Schema.TaggedError<PairingCodeNotValid>()(
+  "PairingCodeNotValid",
+  {}
+) {}
+
+/** There is no such directory, or it cannot be read. */
+export class DirectoryUnreadable extends Schema.TaggedError<DirectoryUnreadable>()("DirectoryUnreadable", {
+  path: Schema.String,
+  reason: Schema.Literals(["missing", "not_a_directory", "not_allowed", "failed"])
+}) {}
+
 /** On the client's side only: the server refused with a tag that this build does not know. */
 export class UnknownFailure extends Schema.TaggedError<UnknownFailure>()("UnknownFailure", {
   tag: Schema.String
@@ -66,7 +82,13 @@ const tolerant = <S extends Schema.Codec<{ readonly _tag: string }, { readonly _
   Schema.Union([union, AnyOtherTag])
 
 /** What any call may be answered with. */
-export const CallFailure = Schema.Union([InvalidRequest, Overloaded, TooManySubscriptions, PayloadTooLarge])
+export const CallFailure = Schema.Union([
+  InvalidRequest,
+  NotAllowed,
+  Overloaded,
+  TooManySubscriptions,
+  PayloadTooLarge
+])
 
 export const HelloFailure = tolerant(
   Schema.Union([UnsupportedProtocol, StorageUnavailable, ...CallFailure.members])
@@ -91,3 +113,6 @@ export const ReadFailure = tolerant(
   Schema.Union([ThreadNotFound, StorageUnavailable, ...CallFailure.members])
 )
 export type ReadFailure = typeof ReadFailure.Type
+
+export const BrowseFailure = tolerant(Schema.Union([DirectoryUnreadable, ...CallFailure.members]))
+export type BrowseFailure = typeof BrowseFailure.Type

@@ -21,6 +21,10 @@ export const limits = {
   /** Entries of one page of history. */
   historyPage: 200,
   pageBytes: 1024 * 1024,
+  /** UTF-16 units of one part of an item's text. */
+  itemTextPage: 262_144,
+  /** Hits of one page of a search. */
+  searchPage: 50,
   /** Items in one chunk of a subscription: one acknowledgement per chunk. */
   chunkItems: 128,
   /** Bytes that may wait in a socket before its subscriptions pause and later read again. */

@@ -142,6 +142,10 @@ export const MessageEntry = Schema.Struct({
 })
 export type MessageEntry = typeof MessageEntry.Type
 
+/** `text` leaves out `length` UTF-16 units at `from`. */
+export const Omitted = Schema.Struct({ from: Schema.Int, length: Schema.Int })
+export type Omitted = typeof Omitted.Type
+
 /** Every other unit of work, and notices. */
 export const ItemEntry = Schema.Struct({
   type: Schema.tag("item"),
@@ -153,6 +157,8 @@ export const ItemEntry = Schema.Struct({
   detail: ItemDetail,
   status: tolerant(ItemStatus),
   text: Schema.String,
+  /** There where `text` is but the beginning and the end of a long one; `orchestration.itemText` has it whole. */
+  omitted: Schema.optionalKey(Omitted),
   position: Schema.Int,
   createdAt: Millis,
   completedAt: time

@@ -3,7 +3,7 @@
  *
  * A thread:  snapshot (or the missed events) ─▶ synchronized ─▶ event | delta | heartbeat …
  *            `reset` comes before a snapshot that takes the place of everything the client has.
- * The shell: snapshot ─▶ synchronized ─▶ thread | project | removed | heartbeat …
+ * The shell: snapshot (or the rows that changed) ─▶ synchronized ─▶ thread | project | removed | heartbeat …
  *
  * Versions are dense per thread, so a client can see that it missed nothing. `offset` of a delta counts
  * UTF-16 units of the item's text: what lies below the text a client has is a double and is cut off.
@@ -32,6 +32,10 @@ export const Cursor = Schema.Struct({
 })
 export type Cursor = typeof Cursor.Type
 
+/** Where a client of the shell was: in which database, and up to which event of its log. */
+export const ShellCursor = Schema.Struct({ epoch: Schema.String, sequence: Schema.Int })
+export type ShellCursor = typeof ShellCursor.Type
+
 /** Entries in the order of their position; `before` is where the page of older ones ends, null: there are none. */
 export const Page = Schema.Struct({ entries: Schema.Array(Entry), before: Schema.NullOr(Schema.Int) })
 export type Page = typeof Page.Type
@@ -58,6 +62,10 @@ const Heartbeat = Schema.Struct({ type: Schema.tag("heartbeat"), at: Millis })
 /** Why what a client has can not be continued. */
 export const ResetReason = Schema.Literals(["unknown_epoch", "version_ahead"])
 export type ResetReason = typeof ResetReason.Type
+
+/** `length`: of the whole text; `text` is its part at `offset`. An unknown item has a text of length 0. */
+export const ItemText = Schema.Struct({ text: Schema.String, offset: Schema.Int, length: Schema.Int })
+export type ItemText = typeof ItemText.Type
 
 export const ThreadItem = tolerantUnion(
   Schema.Union([
@@ -86,7 +94,12 @@ export const ShellItem = tolerantUnion(
       projects: Schema.Array(ProjectRow),
       threads: Schema.Array(ThreadRow)
     }),
-    Schema.Struct({ type: Schema.tag("synchronized") }),
+    /** Every change up to `sequence` was told. Comes again behind the rows that changed. */
+    Schema.Struct({
+      type: Schema.tag("synchronized"),
+      epoch: Schema.optionalKey(Schema.String),
+      sequence: Schema.optionalKey(Schema.Int)
+    }),
     Schema.Struct({ type: Schema.tag("thread"), row: ThreadRow }),
     Schema.Struct({ type: Schema.tag("project"), row: ProjectRow }),
     Schema.Struct({ type: Schema.tag("thread.removed"), threadId: ThreadId }),

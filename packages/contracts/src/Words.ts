@@ -3,30 +3,53 @@
  *
  * Each says what is true and what can be done; none is ever read by a program.
  */
+import type { Decision } from "@turnkeeper/domain/runtime/ProviderEvent"
 import type { ThreadRow, TurnRow } from "./Rows.ts"
 
-/** A few words for the sidebar. The first that is true wins: what waits for the user comes first. */
-export const threadWords = (row: ThreadRow, now?: number): string => {
+/** How a thread is doing, for a sign beside its words. */
+export type ThreadSign =
+  | "waiting"
+  | "stopping"
+  | "reconnecting"
+  | "quiet"
+  | "working"
+  | "queued"
+  | "doubtful"
+  | "failed"
+  | "interrupted"
+  | "ready"
+
+/** A few words for the sidebar, and their sign. The first that is true wins: what waits for the user comes first. */
+export const threadStatus = (
+  row: ThreadRow,
+  now?: number
+): { readonly sign: ThreadSign; readonly words: string } => {
   const { activeTurn, latestTurn, recovering } = row
   const since =
     activeTurn?.startedAt == null || now === undefined
       ? ""
       : ` · ${durationWords(now - activeTurn.startedAt)}`
-  if (row.openRequests > 0) return "Waiting for you"
-  if (row.stopping !== null || activeTurn?.interruptAskedAt != null) return "Stopping…"
-  if (recovering !== null) return `Reconnecting${progressOf(recovering)}`
-  if (activeTurn?.quiet != null) return `Quiet${since}`
-  if (row.sessionStatus === "running") return `Working${since}`
-  if (row.sessionStatus === "starting") return "Starting"
-  if (latestTurn !== null && latestTurn.state === "sending") return "Sending"
-  if (row.queuedTurns > 0) return "Queued"
-  if (latestTurn?.state === "running") return "Working"
-  if (latestTurn?.delivered === "unknown") return "Maybe not sent"
+  if (row.openRequests > 0) return { sign: "waiting", words: "Waiting for you" }
+  if (row.stopping !== null || activeTurn?.interruptAskedAt != null) {
+    return { sign: "stopping", words: "Stopping…" }
+  }
+  if (recovering !== null) return { sign: "reconnecting", words: `Reconnecting${progressOf(recovering)}` }
+  if (activeTurn?.quiet != null) return { sign: "quiet", words: `Quiet${since}` }
+  if (row.sessionStatus === "running") return { sign: "working", words: `Working${since}` }
+  if (row.sessionStatus === "starting") return { sign: "queued", words: "Starting" }
+  if (latestTurn !== null && latestTurn.state === "sending") return { sign: "queued", words: "Sending" }
+  if (row.queuedTurns > 0) return { sign: "queued", words: "Queued" }
+  if (latestTurn?.state === "running") return { sign: "working", words: "Working" }
+  if (latestTurn?.delivered === "unknown") return { sign: "doubtful", words: "Maybe not sent" }
   // The newest turn may only have been cancelled behind the one that failed.
-  if (latestTurn?.state === "error" || row.sessionStatus === "error") return "Failed"
-  if (latestTurn?.state === "interrupted") return "Interrupted"
-  return "Ready"
+  if (latestTurn?.state === "error" || row.sessionStatus === "error") {
+    return { sign: "failed", words: "Failed" }
+  }
+  if (latestTurn?.state === "interrupted") return { sign: "interrupted", words: "Interrupted" }
+  return { sign: "ready", words: "Ready" }
 }
+
+export const threadWords = (row: ThreadRow, now?: number): string => threadStatus(row, now).words
 
 const progressOf = ({ attempt, limit }: { readonly attempt: number | null; readonly limit: number | null }) =>
   attempt === null ? "" : limit === null ? ` ${attempt}` : ` ${attempt}/${limit}`
@@ -51,6 +74,21 @@ export const turnEndWords = (turn: Pick<TurnRow, "state" | "delivered" | "reason
     default:
       return null
   }
+}
+
+/** What each answer to an approval means. */
+export const decisionWords: Readonly<Record<Decision, string>> = {
+  accept: "Yes",
+  accept_for_session: "Yes, and do not ask again in this session",
+  decline: "No",
+  cancel: "No, and stop the turn"
+}
+
+/** `1st`, `2nd`, `3rd`, `11th`: a place in the queue. */
+export const placeWords = (place: number): string => {
+  const ends = ["th", "st", "nd", "rd"]
+  const end = Math.floor((place % 100) / 10) === 1 ? "th" : (ends[place % 10] ?? "th")
+  return `${place}${end}`
 }
 
 /** `2 m`, for what goes on since a while. */
@@ -87,9 +125,22 @@ const words: Readonly<Record<string, string>> = {
   Overloaded: "The server has too much to do. Nothing was done: try again.",
   TooManySubscriptions: "This connection follows too many threads.",
   InvalidRequest: "The server did not understand the request. Nothing was done.",
+  NotAllowed: "This credential does not allow that. Nothing was done: sign in with one that does.",
+  PairingCodeNotValid: "This link was used before, or its time is over. Make a new one: turnkeeper pair",
+  DirectoryUnreadable: "There is no such directory, or it cannot be read.",
   PayloadTooLarge: "The request is too large. Nothing was done.",
   UnsupportedProtocol: "This client and the server speak different versions. Update the older one.",
-  UnknownFailure: "The server refused for a reason this client does not know. Update this client."
+  UnknownFailure: "The server refused for a reason this client does not know. Update this client.",
+  NotConnected: "There is no connection to the server. Nothing was done: try again when it is back.",
+  ConnectionLost: "The connection was lost before the answer came. Look whether it was done.",
+  Blocked: "The server does not let this client in. Nothing was done.",
+  Closed: "This client was closed. What was not sent is kept.",
+  Discarded: "This was taken back before it was sent.",
+  OutboxFull: "Too much waits to be sent already. This was not taken: wait until some is sent.",
+  OtherDatabase: "This was written for another database than the one that answers now. It was not sent.",
+  ServerBroken: "Something broke in the server; its log says what. Look whether it was done.",
+  Unauthorized: "You are signed out. Sign in again.",
+  Forbidden: "The server does not allow this address. Open the one that it printed at its start."
 }
 
 /** `TurnNotFound` reads `Turn not found`. */

@@ -1,5 +1,6 @@
 /** What both sides rely on: old clients read new servers, and a wrong payload is told, not thrown. */
 import { describe, expect, it } from "@effect/vitest"
+import { Decision } from "@turnkeeper/domain/runtime/ProviderEvent"
 import { ThreadNotFound } from "@turnkeeper/domain/thread/Command"
 import { Exit, Schema } from "effect"
 import { Api } from "../src/Api.ts"
@@ -12,7 +13,16 @@ import { Entry } from "../src/Rows.ts"
 import { ShellItem, ThreadItem } from "../src/Streams.ts"
 import { tolerant } from "../src/Tolerant.ts"
 import { agree } from "../src/Version.ts"
-import { durationWords, refusalWords, spaced, threadWords, turnEndWords } from "../src/Words.ts"
+import {
+  decisionWords,
+  durationWords,
+  placeWords,
+  refusalWords,
+  spaced,
+  threadStatus,
+  threadWords,
+  turnEndWords
+} from "../src/Words.ts"
 
 const throughJson = <T, E>(schema: Schema.Codec<T, E>) => {
   const codec = Schema.toCodecJson(schema)
@@ -230,6 +240,25 @@ describe("words", () => {
       "may or may not"
     )
     expect(turnEndWords({ state: "running", delivered: null, reason: null })).toBe(null)
+  })
+
+  it("a thread's sign and words say the same", () => {
+    const running = { ...row, sessionStatus: "running" as const }
+    expect(threadStatus(running)).toEqual({ sign: "working", words: "Working" })
+    expect(threadStatus({ ...running, openRequests: 1 }).sign).toBe("waiting")
+    expect(threadStatus(row)).toEqual({ sign: "ready", words: threadWords(row) })
+  })
+
+  it("every decision that may be offered has its own words", () => {
+    expect(new Set(Decision.literals.map((decision) => decisionWords[decision])).size).toBe(
+      Decision.literals.length
+    )
+  })
+
+  it("a place in the queue reads as it is spoken", () => {
+    expect([1, 2, 3, 4, 11, 12, 13, 21, 102, 111].map(placeWords)).toEqual(
+      "1st 2nd 3rd 4th 11th 12th 13th 21st 102nd 111th".split(" ")
+    )
   })
 
   it("of a time are short", () => {

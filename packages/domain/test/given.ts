@@ -16,7 +16,7 @@ import {
   TurnId
 } from "../src/ids.ts"
 import type { Fault } from "../src/runtime/Fault.ts"
-import type { ProviderEvent, TurnOutcome } from "../src/runtime/ProviderEvent.ts"
+import type { Decision, ProviderEvent, TurnOutcome } from "../src/runtime/ProviderEvent.ts"
 import type { Delivery, Facts, ThreadCommand, ThreadRejection } from "../src/thread/Command.ts"
 import { decide } from "../src/thread/decide.ts"
 import type { EventOf, ThreadEvent, ThreadEventType } from "../src/thread/Event.ts"
@@ -173,6 +173,20 @@ export class Story {
       requestKey: key,
       kind: "command_approval",
       ask: { title: "Run it?", detail: {}, decisions: ["accept", "decline"], questions: [] }
+    })
+  }
+
+  questions(id: string, decisions: ReadonlyArray<Decision>, key = "r1"): this {
+    const questions = [
+      { id: "q1", question: "Which?", options: [{ label: "a" }] },
+      { id: "q2", question: "Where?", options: [] }
+    ]
+    return this.says({
+      type: "request.opened",
+      providerTurnId: native(id),
+      requestKey: key,
+      kind: "question",
+      ask: { title: "Two things", detail: {}, decisions, questions }
     })
   }
 

@@ -394,6 +394,32 @@ describe("what a user may ask", () => {
     )
   })
 
+  it.each([{ decisions: [] }, { decisions: ["decline", "cancel"] as const }])(
+    "questions are answered by their answers, every one of them (offered beside: $decisions)",
+    ({ decisions }) => {
+      const story = running().questions("p-t1", decisions)
+      const answer = { type: "thread.request.answer", requestId: request("1/r1") } as const
+      expect(story.refusal(answer)).toBe("AnswerNotOffered")
+      expect(story.refusal({ ...answer, answers: { q1: ["a"] } })).toBe("AnswerNotOffered")
+      expect(story.refusal({ ...answer, answers: { q1: ["a"], q2: [] } })).toBe("AnswerNotOffered")
+      const answers = { q1: ["a"], q2: ["here"] }
+      story.command({ ...answer, answers })
+      expect(story.events).toEqual([
+        { type: "request.answered", requestId: "1/r1", answer: { decision: null, answers } }
+      ])
+    }
+  )
+
+  it("questions are turned down without answers, where that is offered", () => {
+    const answer = { type: "thread.request.answer", requestId: request("1/r1"), decision: "decline" } as const
+    expect(running().questions("p-t1", []).refusal(answer)).toBe("AnswerNotOffered")
+    expect(running().questions("p-t1", ["cancel"]).refusal(answer)).toBe("AnswerNotOffered")
+    const story = running().questions("p-t1", ["decline", "cancel"]).command(answer)
+    expect(story.events).toEqual([
+      { type: "request.answered", requestId: "1/r1", answer: { decision: "decline", answers: {} } }
+    ])
+  })
+
   it("a model is a name of one provider: asked of another, the thread's own says nothing", () => {
     const story = idle().command({ type: "thread.update", model: "large" })
     expect(story.ask("t1").open("t1")?.model).toBe("large")

@@ -256,9 +256,11 @@ const answer = (command: CommandOf<"thread.request.answer">, state: ThreadState)
   const decision = command.decision ?? null
   const answers = command.answers ?? {}
   const { decisions, questions } = request.ask
+  // Where questions are asked their answers are the decision; to turn them down needs no answers.
   const decided =
-    decisions.length === 0 ? decision === null : decision !== null && decisions.includes(decision)
-  const answered = questions.every((question) => (answers[question.id]?.length ?? 0) > 0)
+    decision === null ? decisions.length === 0 || questions.length > 0 : decisions.includes(decision)
+  const turnedDown = decision === "decline" || decision === "cancel"
+  const answered = turnedDown || questions.every((question) => (answers[question.id]?.length ?? 0) > 0)
   if (!decided || !answered) return refuse(new AnswerNotOffered({ requestId }))
   return accept({ type: "request.answered", requestId, answer: { decision, answers } })
 }
