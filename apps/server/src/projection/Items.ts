@@ -2,17 +2,21 @@
  * Items: every unit of work that is not a message (commands, file changes, tools …), and notices: what
  * went wrong beside the work and has to be seen.
  */
-import { ItemEntry } from "@turnkeeper/contracts/Rows"
+import { noticeOf } from "@turnkeeper/contracts/Fold"
+import type { Notice } from "@turnkeeper/contracts/Fold"
+import { ItemEntry, Omitted } from "@turnkeeper/contracts/Rows"
 import type { ThreadId } from "@turnkeeper/domain/ids"
 import type { EventOf } from "@turnkeeper/domain/thread/Event"
 import { isText } from "@turnkeeper/domain/thread/evolve"
-import { Effect } from "effect"
+import { Effect, Schema } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { ThreadRecord } from "../engine/Change.ts"
 import type { Cell, Cells } from "../store/rows.ts"
 import { insertInto, overRows, rowReader, runRows } from "../store/rows.ts"
 import type { Batch, Projection } from "./Batch.ts"
 import { keyOf } from "./Batch.ts"
+import type { Shortened } from "./longText.ts"
+import { shortened } from "./longText.ts"
 import { settledTurns } from "./settled.ts"
 
 export const projection: Projection = {
@@ -46,6 +50,14 @@ export const openItems = (sql: SqlClient, threadId: ThreadId) =>
     Effect.flatMap(read)
   )
 
+/** The text of an item's row, and the version of the event that has it whole where the row has not. */
+export const itemTextOf = (sql: SqlClient, threadId: ThreadId, itemId: string) =>
+  Effect.map(
+    sql<{ text: string; status: string; version: number | null }>`SELECT text, status, text_version AS version
+      FROM items WHERE thread_id = ${threadId} AND item_id = ${itemId}`,
+    ([row]) => row ?? null
+  )
+
 const upsert = insertInto(
   "items",
   [
@@ -60,11 +72,17 @@ const upsert = insertInto(
     "text",
     "reason",
     "created_at",
-    "completed_at"
+    "completed_at",
+    "omitted_from",
+    "omitted_length",
+    "text_version"
   ],
   `ON CONFLICT (thread_id, item_id) DO UPDATE SET
     status = excluded.status,
     text = excluded.text,
+    omitted_from = excluded.omitted_from,
+    omitted_length = excluded.omitted_length,
+    text_version = excluded.text_version,
     title = coalesce(excluded.title, title),
     detail = coalesce(excluded.detail, detail),
     reason = excluded.reason,
@@ -94,6 +112,9 @@ interface Item {
   readonly detail: Cell
   readonly status: string
   readonly text: string
+  readonly omitted: Shortened["omitted"]
+  /** Version of the event that has the whole text; null where `text` is whole. */
+  readonly textVersion: Cell
   readonly reason: Cell
   readonly createdAt: number
   readonly completedAt: Cell
@@ -152,11 +173,18 @@ const begun = ({ threadId, version, at }: ThreadRecord, event: EventOf<"item.sta
   title: event.title,
   detail: JSON.stringify(event.detail),
   status: "open",
-  text: "",
+  ...whole(""),
   reason: null,
   createdAt: at,
   completedAt: null
 })
+
+const whole = (text: string) => ({ text, omitted: null, textVersion: null })
+
+const shown = (text: string, version: number) => {
+  const short = shortened(text)
+  return { ...short, textVersion: short.omitted === null ? null : version }
+}
 
 const completed = ({ threadId, version, at }: ThreadRecord, event: EventOf<"item.completed">): Item => ({
   key: [threadId, event.itemId],
@@ -166,34 +194,11 @@ const completed = ({ threadId, version, at }: ThreadRecord, event: EventOf<"item
   title: event.title ?? null,
   detail: event.detail === undefined ? null : JSON.stringify(event.detail),
   status: event.status,
-  text: event.text,
+  ...shown(event.text, version),
   reason: event.reason ?? null,
   createdAt: at,
   completedAt: at
 })
-
-interface Notice {
-  readonly turnId: string | null
-  readonly text: string
-}
-
-/** The events beside the work that a reader of the thread has to see. */
-const noticeOf = (event: ThreadRecord["event"]): Notice | null => {
-  switch (event.type) {
-    case "notice.recorded":
-      return { turnId: event.turnId, text: event.message }
-    case "turn.interrupt_escalated":
-    case "turn.interrupt_failed":
-      return { turnId: event.turnId, text: event.reason }
-    case "session.stop_failed":
-    case "request.answer_failed":
-      return { turnId: null, text: event.message }
-    case "session.stopped":
-      return event.end === "asked" || event.message === null ? null : { turnId: null, text: event.message }
-    default:
-      return null
-  }
-}
 
 /** Its id follows from its place in the log. The slash keeps it apart from the ids of work items' turns. */
 const noticed = ({ threadId, version, at, event }: ThreadRecord, notice: Notice): Item => ({
@@ -204,7 +209,7 @@ const noticed = ({ threadId, version, at, event }: ThreadRecord, notice: Notice)
   title: "",
   detail: JSON.stringify({ event: event.type }),
   status: "completed",
-  text: notice.text,
+  ...whole(notice.text),
   reason: null,
   createdAt: at,
   completedAt: at
@@ -221,12 +226,23 @@ const cellsOf = (item: Item): Cells => [
   item.text,
   item.reason,
   item.createdAt,
-  item.completedAt
+  item.completedAt,
+  item.omitted?.from ?? null,
+  item.omitted?.length ?? null,
+  item.textVersion
 ]
 
 const select = (sql: SqlClient) =>
   sql.literal(`SELECT 'item' AS type, item_id AS id, thread_id AS threadId, turn_id AS turnId, kind,
     coalesce(title, '') AS title, coalesce(detail, '{}') AS detail, status, text, position,
-    created_at AS createdAt, completed_at AS completedAt FROM items`)
+    created_at AS createdAt, completed_at AS completedAt,
+    CASE WHEN omitted_from IS NULL THEN NULL
+      ELSE json_object('from', omitted_from, 'length', omitted_length) END AS omitted FROM items`)
 
-const read = rowReader("items", ItemEntry, { json: ["detail"] })
+const StoredEntry = Schema.Struct({ ...ItemEntry.fields, omitted: Schema.NullOr(Omitted) })
+const readStored = rowReader("items", StoredEntry, { json: ["detail", "omitted"] })
+
+const read = (rows: ReadonlyArray<object>) =>
+  Effect.map(readStored(rows), (entries): ReadonlyArray<ItemEntry> =>
+    entries.map(({ omitted, ...entry }) => (omitted === null ? entry : { ...entry, omitted }))
+  )

@@ -14,14 +14,19 @@ import type { Cell, Cells } from "../store/rows.ts"
 import { insertInto, overRows, parseJson, rowReader, runRows } from "../store/rows.ts"
 import type { Batch, Projection } from "./Batch.ts"
 import { keyOf } from "./Batch.ts"
+import { addMessages, addPrompts, removePrompts, searchIdOf } from "./searchIndex.ts"
 import { settledTurns } from "./settled.ts"
 
 export const projection: Projection = {
   table: "messages",
   apply: Effect.fnUntraced(function* (sql, batch) {
-    const { rows, edits } = changesOf(batch)
+    const { rows, edits, finds } = changesOf(batch)
+    const edited = edits.map((cells) => cells.slice(0, 2))
+    yield* runRows(sql, removePrompts, edited)
     yield* runRows(sql, edit, edits)
+    yield* runRows(sql, addPrompts, edited)
     yield* runRows(sql, upsert, rows)
+    yield* runRows(sql, addMessages, finds)
     yield* runRows(sql, close, settledTurns(batch))
   })
 }
@@ -80,10 +85,12 @@ const upsert = insertInto(
     "attachments",
     "reason",
     "created_at",
-    "completed_at"
+    "completed_at",
+    "search_id"
   ],
   `ON CONFLICT (thread_id, message_id) DO UPDATE SET
     status = excluded.status,
+    search_id = excluded.search_id,
     text = excluded.text,
     reason = excluded.reason,
     completed_at = excluded.completed_at
@@ -116,9 +123,17 @@ interface Message {
   readonly reason: Cell
   readonly createdAt: number
   readonly completedAt: Cell
+  readonly searchId: number | null
 }
 
-const changesOf = (batch: Batch): { rows: ReadonlyArray<Cells>; edits: ReadonlyArray<Cells> } => {
+interface Changes {
+  readonly rows: ReadonlyArray<Cells>
+  readonly edits: ReadonlyArray<Cells>
+  /** What the search index takes up. */
+  readonly finds: ReadonlyArray<Cells>
+}
+
+const changesOf = (batch: Batch): Changes => {
   const messages = new Map<string, Message>()
   const prompts = new Map<string, string>()
   const edits = new Map<string, Cells>()
@@ -138,7 +153,13 @@ const changesOf = (batch: Batch): { rows: ReadonlyArray<Cells>; edits: ReadonlyA
     if (event.type === "turn.queued") prompts.set(keyOf(threadId, event.turnId), key)
     messages.set(key, merged(messages.get(key), message))
   }
-  return { rows: [...messages.values()].map(cellsOf), edits: [...edits.values()] }
+  const changed = [...messages.values()]
+  const found = changed.filter(({ searchId }) => searchId !== null)
+  return {
+    rows: changed.map(cellsOf),
+    edits: [...edits.values()],
+    finds: found.map(({ key, searchId }) => [...key, searchId])
+  }
 }
 
 /** The same rule as the upsert's, for a message that began in this batch. */
@@ -151,11 +172,16 @@ const merged = (before: Message | undefined, message: Message): Message => {
 
 const messageOf = (record: ThreadRecord): Message | null => {
   const { event } = record
-  if (event.type === "turn.queued") return prompt(record, event)
+  if (event.type === "turn.queued") return searched(record, prompt(record, event))
   if (event.type === "item.started" && isText(event)) return begun(record, event)
-  if (event.type === "item.completed" && isText(event)) return completed(record, event)
+  if (event.type === "item.completed" && isText(event)) return searched(record, completed(record, event))
   return null
 }
+
+const searched = ({ sequence }: ThreadRecord, message: Message): Message => ({
+  ...message,
+  searchId: searchIdOf(message, sequence)
+})
 
 const prompt = ({ threadId, version }: ThreadRecord, event: EventOf<"turn.queued">): Message => ({
   key: [threadId, event.messageId],
@@ -167,7 +193,8 @@ const prompt = ({ threadId, version }: ThreadRecord, event: EventOf<"turn.queued
   attachments: JSON.stringify(event.attachments),
   reason: null,
   createdAt: event.at,
-  completedAt: event.at
+  completedAt: event.at,
+  searchId: null
 })
 
 const begun = ({ threadId, version, at }: ThreadRecord, event: EventOf<"item.started">): Message => ({
@@ -180,7 +207,8 @@ const begun = ({ threadId, version, at }: ThreadRecord, event: EventOf<"item.sta
   attachments: "[]",
   reason: null,
   createdAt: at,
-  completedAt: null
+  completedAt: null,
+  searchId: null
 })
 
 const completed = ({ threadId, version, at }: ThreadRecord, event: EventOf<"item.completed">): Message => ({
@@ -193,7 +221,8 @@ const completed = ({ threadId, version, at }: ThreadRecord, event: EventOf<"item
   attachments: "[]",
   reason: event.reason ?? null,
   createdAt: at,
-  completedAt: at
+  completedAt: at,
+  searchId: null
 })
 
 const cellsOf = (message: Message): Cells => [
@@ -206,7 +235,8 @@ const cellsOf = (message: Message): Cells => [
   message.attachments,
   message.reason,
   message.createdAt,
-  message.completedAt
+  message.completedAt,
+  message.searchId
 ]
 
 const select = (sql: SqlClient) =>

@@ -13,11 +13,14 @@ import type { SqlClient } from "effect/sql/SqlClient"
 import type { ProjectRecord } from "../engine/Change.ts"
 import type { StoredRecord } from "../store/EventLog.ts"
 import { isThreadRecord, readLog } from "../store/EventLog.ts"
+import type { Kept } from "../store/Forgetting.ts"
+import { halfForgotten } from "../store/Forgetting.ts"
 import type { Batch, Projection, Step } from "./Batch.ts"
 import * as Items from "./Items.ts"
 import * as Messages from "./Messages.ts"
 import * as Projects from "./Projects.ts"
 import * as Requests from "./Requests.ts"
+import { removeAll } from "./searchIndex.ts"
 import * as Sessions from "./Sessions.ts"
 import * as ThreadStates from "./ThreadStates.ts"
 import * as Threads from "./Threads.ts"
@@ -25,7 +28,7 @@ import * as Turns from "./Turns.ts"
 import * as UsageTotals from "./UsageTotals.ts"
 
 /** Raise it when a table has to be made anew from the log: the next start does so. */
-export const projectionVersion = 1
+export const projectionVersion = 2
 
 /** Turns come before messages: an edited prompt is found through its turn. */
 export const projections: ReadonlyArray<Projection> = [
@@ -63,13 +66,15 @@ export interface Rebuilt {
  * readers see the old rows until it commits. Holds one open state per thread in memory.
  */
 export const rebuildAll = Effect.fnUntraced(function* (sql: SqlClient) {
+  yield* removeAll(sql)
   yield* Effect.forEach(projections, ({ table }) => sql.unsafe(`DELETE FROM ${table}`), { discard: true })
   const states = new Map<ThreadId, ThreadState>()
+  const forgotten = yield* halfForgotten(sql)
   let events = 0
   let unreadable = 0
   for (let after = 0, complete = false; !complete;) {
     const page = yield* readLog(sql, after, pageBounds)
-    yield* applyAll(sql, folded(states, page.records))
+    yield* applyAll(sql, foldedFrom(states, page.records, forgotten))
     events += page.records.length
     unreadable += page.unreadable
     after = page.next
@@ -85,7 +90,15 @@ export const rebuildAll = Effect.fnUntraced(function* (sql: SqlClient) {
 
 const pageBounds = { rows: 2_000, bytes: 4 * 1024 * 1024 }
 
-const folded = (states: Map<ThreadId, ThreadState>, records: ReadonlyArray<StoredRecord>): Batch => {
+/**
+ * The records as a batch. `states` holds the state that each thread has come to and is brought up to date; of
+ * a half forgotten thread only what it keeps counts.
+ */
+export const foldedFrom = (
+  states: Map<ThreadId, ThreadState>,
+  records: ReadonlyArray<StoredRecord>,
+  forgotten: ReadonlyMap<ThreadId, Kept> = new Map()
+): Batch => {
   const steps: Array<Step> = []
   const projects: Array<ProjectRecord> = []
   for (const record of records) {
@@ -93,6 +106,7 @@ const folded = (states: Map<ThreadId, ThreadState>, records: ReadonlyArray<Store
       projects.push(record)
       continue
     }
+    if (forgotten.get(record.threadId)?.has(record.version) === false) continue
     const after = evolve(states.get(record.threadId) ?? initial, record.event)
     states.set(record.threadId, after)
     steps.push({ record, after })

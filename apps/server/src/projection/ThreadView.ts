@@ -5,6 +5,7 @@
  * depends on how long the thread is.
  */
 import type { StorageUnavailable } from "@turnkeeper/contracts/Errors"
+import type { ItemText } from "@turnkeeper/contracts/Streams"
 import type { Entry, RequestRow, SessionRow, ThreadRow, TurnRow } from "@turnkeeper/contracts/Rows"
 import type { ItemId, MessageId, ThreadId, TurnId } from "@turnkeeper/domain/ids"
 import type { Facts, SettledTurn, ThreadCommand } from "@turnkeeper/domain/thread/Command"
@@ -23,7 +24,7 @@ import { SnapshotReader } from "../store/Sqlite.ts"
 import { unavailable } from "../store/storageFault.ts"
 import type { Chunk } from "../store/TextJournal.ts"
 import { chunksOf, textsOf } from "../store/TextJournal.ts"
-import { itemsBetween, itemSizes, openItems } from "./Items.ts"
+import { itemsBetween, itemSizes, itemTextOf, openItems } from "./Items.ts"
 import type { PromptText } from "./Messages.ts"
 import { messagesBetween, messageSizes, openMessages, promptOf } from "./Messages.ts"
 import { openRequests } from "./Requests.ts"
@@ -52,6 +53,13 @@ export class ThreadView extends Context.Service<
       before: number,
       limit?: number
     ) => Effect.Effect<HistoryPage, StorageUnavailable>
+    /** `limit` units of the item's whole text from `offset` on, however long it is. An unknown item has none. */
+    readonly itemText: (
+      threadId: ThreadId,
+      itemId: ItemId,
+      offset: number,
+      limit: number
+    ) => Effect.Effect<ItemText, StorageUnavailable>
     /** What a client that has everything up to `version` missed; `null` where it has to take a snapshot. */
     readonly eventsAfter: (
       threadId: ThreadId,
@@ -81,6 +89,12 @@ export class ThreadView extends Context.Service<
         snapshot: (threadId, tail = pageLimits.rows) => atOneMoment(readSnapshot(sql, epoch, threadId, tail)),
         history: (threadId, before, limit = pageLimits.rows) =>
           atOneMoment(readPage(sql, threadId, before, limit)),
+        itemText: (threadId, itemId, offset, limit) =>
+          Effect.map(atOneMoment(readText(sql, threadId, itemId)), (text) => ({
+            text: text.slice(offset, offset + limit),
+            offset,
+            length: text.length
+          })),
         eventsAfter: (threadId, version) => atOneMoment(readGap(sql, epoch, threadId, version)),
         facts: (command) => atOneMoment(readFacts(sql, command)),
         prompt: (threadId, messageId) => atOneMoment(promptOf(sql, threadId, messageId)),
@@ -227,6 +241,17 @@ const withTexts = (entries: ReadonlyArray<Entry>, chunks: ReadonlyArray<Chunk>):
   return entries.map((entry) => (isOpenEntry(entry) ? { ...entry, text: texts.get(entry.id) ?? "" } : entry))
 }
 
+/** An open item's is in the journal, a long one's in the event that completed it, every other one in its row. */
+const readText = Effect.fnUntraced(function* (sql: SqlClient, threadId: ThreadId, itemId: ItemId) {
+  const row = yield* itemTextOf(sql, threadId, itemId)
+  if (row === null) return ""
+  if (row.status === "open") return textsOf(yield* chunksOf(sql, threadId)).get(itemId) ?? ""
+  if (row.version === null) return row.text
+  const { records } = yield* readStream(sql, threadStream(threadId), row.version - 1, { rows: 1, bytes: 1 })
+  const event = records.find(isThreadRecord)?.event
+  return event?.type === "item.completed" ? event.text : row.text
+})
+
 // The rest
 
 const readGap = Effect.fnUntraced(function* (
@@ -238,8 +263,8 @@ const readGap = Effect.fnUntraced(function* (
   const [row] = yield* sql<{ version: number }>`SELECT version FROM threads WHERE thread_id = ${threadId}`
   if (row === undefined || version > row.version || row.version - version > gapLimits.rows) return null
   const page = yield* readStream(sql, threadStream(threadId), version, gapLimits)
-  // A client could not tell a row that is left out from one that is lost.
-  if (!page.complete || page.unreadable > 0) return null
+  // A client could not tell a row that is left out, or gone with its deleted thread, from one that is lost.
+  if (!page.complete || page.records.length !== row.version - version) return null
   const texts = textsOf(yield* chunksOf(sql, threadId))
   const gap: Gap = {
     epoch,

@@ -4,6 +4,8 @@ import { ThreadRow } from "@turnkeeper/contracts/Rows"
 import type { Millis, ThreadId, TurnId } from "@turnkeeper/domain/ids"
 import { Context, Effect, Layer } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
+import { newestSequence, ownerOf, streamsSince } from "../store/EventLog.ts"
+import type { Owner } from "../store/EventLog.ts"
 import type { Cells } from "../store/rows.ts"
 import { insertInto, rowReader, runRows } from "../store/rows.ts"
 import { Reader } from "../store/Sqlite.ts"
@@ -20,6 +22,10 @@ export class Threads extends Context.Service<
     readonly byIds: (
       ids: ReadonlyArray<ThreadId>
     ) => Effect.Effect<ReadonlyArray<ThreadRow>, StorageUnavailable>
+    /** Sequence of the newest event ever written: every row shows at least what is up to it. */
+    readonly newest: Effect.Effect<number, StorageUnavailable>
+    /** The threads and projects that have events above `after`, each once; those that were deleted, too. */
+    readonly changedSince: (after: number) => Effect.Effect<ReadonlyArray<Owner>, StorageUnavailable>
   }
 >()("server/projection/Threads") {
   static readonly layer = Layer.effect(
@@ -29,7 +35,13 @@ export class Threads extends Context.Service<
       return Threads.of({
         all: sql`${select(sql)} WHERE threads.deleted_at IS NULL
           ORDER BY threads.last_activity_at DESC, threads.thread_id`.pipe(Effect.flatMap(read), unavailable),
-        byIds: (ids) => threadsById(sql, ids).pipe(unavailable)
+        byIds: (ids) => threadsById(sql, ids).pipe(unavailable),
+        newest: unavailable(newestSequence(sql)),
+        changedSince: (after) =>
+          streamsSince(sql, after).pipe(
+            Effect.map((streams) => streams.map(ownerOf).filter((owner) => owner !== null)),
+            unavailable
+          )
       })
     })
   )

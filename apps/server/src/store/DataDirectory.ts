@@ -48,6 +48,9 @@ export class DataDirectory extends Context.Service<
   static readonly layer = (directory: string) => Layer.effect(DataDirectory, take(path.resolve(directory)))
 }
 
+/** The database of a data directory, whoever works there. */
+export const databaseIn = (directory: string) => path.join(directory, "turnkeeper.db")
+
 /** What the lock file says of the owner. */
 const Owner = Schema.Struct({
   pid: Schema.Int,
@@ -63,7 +66,7 @@ const take = (
 ): Effect.Effect<DataDirectory["Service"], DataDirectoryInUse | DataDirectoryUnusable, Scope.Scope> =>
   Effect.gen(function* () {
     const lock = path.join(directory, "lock")
-    const database = path.join(directory, "turnkeeper.db")
+    const database = databaseIn(directory)
     const me: Owner = { pid: process.pid, startTime: startTimeOf(process.pid), address: null }
 
     yield* attempt(directory, () => fs.mkdirSync(directory, { recursive: true, mode: 0o700 }))
@@ -99,6 +102,7 @@ const inUse = (directory: string, owner: Owner | null) =>
   new DataDirectoryInUse({ directory, pid: owner?.pid ?? null, address: owner?.address ?? null })
 
 const sqliteBusy = 5
+const sqliteNotADatabase = 26
 
 /** The system's lock, through SQLite, which has it on every platform. Held until it is closed. */
 const guard = (directory: string, lock: string) =>
@@ -115,8 +119,13 @@ const guard = (directory: string, lock: string) =>
         throw cause
       }
     },
-    catch: (cause) =>
-      resultCode(cause) === sqliteBusy ? inUse(directory, ownerIn(lock)) : unusable(directory, cause)
+    catch: (cause) => {
+      if (resultCode(cause) === sqliteBusy) return inUse(directory, ownerIn(lock))
+      const { code, reason } = unusable(directory, cause)
+      // Nothing is ever written to this file, so whatever it holds is not ours and is not needed.
+      const advice = resultCode(cause) === sqliteNotADatabase ? ". Remove that file and start again." : ""
+      return new DataDirectoryUnusable({ directory, code, reason: `lock.guard: ${reason}${advice}` })
+    }
   })
 
 /** A reader sees the old content or the new one, never a part. */

@@ -66,6 +66,14 @@ export class EventLog extends Context.Service<
 
 export const threadStream = (threadId: string) => `thread:${threadId}`
 export const projectStream = (projectId: string) => `project:${projectId}`
+export type Owner = { readonly threadId: ThreadId } | { readonly projectId: ProjectId }
+
+/** What a stream is of; null: nothing that this program knows. */
+export const ownerOf = (stream: string): Owner | null => {
+  const id = stream.slice(stream.indexOf(":") + 1)
+  if (stream.startsWith("thread:") && isThreadId(id)) return { threadId: id }
+  return stream.startsWith("project:") && isProjectId(id) ? { projectId: id } : null
+}
 
 /** The version of the event schemas that this program writes. */
 const eventVersion = 1
@@ -99,6 +107,12 @@ export const versionsOf = (sql: SqlClient, streams: ReadonlyArray<string>) =>
       (SELECT max(version) FROM events WHERE stream = value) AS version FROM json_each(${JSON.stringify(streams)})`,
     (rows) =>
       new Map(rows.flatMap(({ stream, version }) => (version === null ? [] : [[stream, version] as const])))
+  )
+
+/** The streams that have events above `after`, each once. Reads no payload. */
+export const streamsSince = (sql: SqlClient, after: number) =>
+  Effect.map(sql<{ stream: string }>`SELECT DISTINCT stream FROM events WHERE sequence > ${after}`, (rows) =>
+    rows.map(({ stream }) => stream)
   )
 
 // Sizes first: a page of large events is cut before its payloads are read.

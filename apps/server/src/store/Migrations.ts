@@ -6,9 +6,17 @@ import { Context, Effect, Layer, Schema } from "effect"
 import * as Migrator from "effect/sql/Migrator"
 import { SqlClient } from "effect/sql/SqlClient"
 import first from "./migrations/0001_tables.ts"
+import forgetting from "./migrations/0002_forgetting.ts"
+import longTexts from "./migrations/0003_long_texts.ts"
+import search from "./migrations/0004_search.ts"
 import { Writer } from "./Sqlite.ts"
 
-const migrations = { "0001_tables": first }
+const migrations = {
+  "0001_tables": first,
+  "0002_forgetting": forgetting,
+  "0003_long_texts": longTexts,
+  "0004_search": search
+}
 
 /** Number of the newest schema this program knows. */
 export const schemaVersion = Math.max(...Object.keys(migrations).map((name) => Number.parseInt(name, 10)))

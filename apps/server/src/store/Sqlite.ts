@@ -6,9 +6,12 @@
  * never land inside the older snapshot that another fiber is reading.
  */
 import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
-import { Context, Effect, Layer, Schema } from "effect"
+import { Context, Effect, Layer, Schema, Semaphore } from "effect"
 import { Reactivity } from "effect/reactivity"
-import type { SqlError } from "effect/sql/SqlError"
+import * as SqlClient from "effect/sql/SqlClient"
+import type { Connection } from "effect/sql/SqlConnection"
+import { classifySqliteError, SqlError } from "effect/sql/SqlError"
+import { makeCompilerSqlite } from "effect/sql/Statement"
 
 /** The one connection that writes. */
 export class Writer extends Context.Service<Writer, SqliteClient.SqliteClient>()("server/store/Writer") {}
@@ -64,6 +67,7 @@ export const pragma = (sql: SqliteClient.SqliteClient, text: string) =>
 
 const open = (options: SqliteOptions, readonly: boolean) =>
   SqliteClient.make({ filename: options.filename, readonly, disableWAL: true }).pipe(
+    Effect.flatMap(steady),
     Effect.tap((sql) =>
       Effect.forEach(readonly ? readerPragmas : writerPragmas, (text) => pragma(sql, text))
     ),
@@ -74,12 +78,79 @@ const open = (options: SqliteOptions, readonly: boolean) =>
     )
   )
 
-const unusable = ({ filename }: SqliteOptions, cause: unknown) =>
-  new DatabaseUnusable({
-    filename,
-    code: resultCode(cause),
-    reason: cause instanceof Error ? cause.message : "The database cannot be opened"
+/**
+ * The same client on a connection that recovers from what a disk may do. The package's own keeps the failure
+ * to prepare a statement for minutes, throws where it should fail, and stays in a transaction whose end failed.
+ */
+const steady = (client: SqliteClient.SqliteClient) =>
+  Effect.gen(function* () {
+    const connection = recovering(yield* Effect.scoped(client.reserve))
+    const transactions = yield* Semaphore.make(1)
+    const made = yield* SqlClient.make({
+      acquirer: Effect.succeed(connection),
+      transactionAcquirer: Effect.as(transactions.takeScoped(1), connection),
+      onCommitFailure: () => Effect.asVoid(connection.executeUnprepared(rollback, [], undefined)),
+      driver: client.driver,
+      compiler: makeCompilerSqlite(),
+      spanAttributes: []
+    })
+    const { config, backup, loadExtension } = client
+    const own = { [SqliteClient.TypeId]: SqliteClient.TypeId, config, backup, loadExtension } as const
+    return Object.assign(made, own) as SqliteClient.SqliteClient
   })
+
+const rollback = "ROLLBACK"
+
+const recovering = (connection: Connection): Connection => {
+  /** Statements whose preparation failed once. As many at most as the program has texts. */
+  const unprepared = new Set<string>()
+  const executeUnprepared: Connection["executeUnprepared"] = (...statement) =>
+    statement[0] === rollback
+      ? // SQLite may have rolled back already: then there is nothing to undo, which is what was wanted. It is
+        // tried once more all the same: a connection that stays in its transaction is of no use any more.
+        failing(() => connection.executeUnprepared(...statement)).pipe(
+          Effect.retry({ times: 1 }),
+          Effect.orElseSucceed(() => [])
+        )
+      : failing(() => connection.executeUnprepared(...statement))
+  return {
+    ...connection,
+    executeUnprepared,
+    executeValuesUnprepared: (...statement) =>
+      failing(() => connection.executeValuesUnprepared(...statement)),
+    execute: (...statement) => {
+      const [text] = statement
+      if (unprepared.has(text)) return executeUnprepared(...statement)
+      // Not tried again at once: SQLite may have undone the transaction that this statement belongs to.
+      return Effect.tapError(connection.execute(...statement), (error) =>
+        Effect.sync(() => error.reason.operation === "prepare" && unprepared.add(text))
+      )
+    }
+  }
+}
+
+/** What SQLite throws is a failure like any other; what is thrown otherwise stays a defect. */
+const failing = <A>(run: () => Effect.Effect<A, SqlError>): Effect.Effect<A, SqlError> =>
+  Effect.catchDefect(Effect.suspend(run), (defect) =>
+    resultCode(defect) === null
+      ? Effect.die(defect)
+      : Effect.fail(new SqlError({ reason: classifySqliteError(defect, { operation: "prepare" }) }))
+  )
+
+const unusable = ({ filename }: SqliteOptions, cause: unknown) => {
+  const code = resultCode(cause)
+  const reason = cause instanceof Error ? cause.message : "The database cannot be opened"
+  return new DatabaseUnusable({
+    filename,
+    code,
+    reason: code === damaged || code === notADatabase ? `it is damaged (${reason}). ${advice}` : reason
+  })
+}
+
+/** SQLite's result codes. */
+const damaged = 11
+const notADatabase = 26
+const advice = "Nothing was changed: put a copy of it back, or move it away to begin anew."
 
 /** Waiting blocks the event loop, so it is short; one writer and read-only readers hardly ever wait. */
 const busyTimeout = "busy_timeout = 1000"

@@ -17,6 +17,7 @@ import { initial } from "@turnkeeper/domain/thread/State"
 import { Effect, FileSystem, Layer } from "effect"
 import type { Cause, ProjectChange, Receipt, ThreadChange } from "../../src/engine/Change.ts"
 import { Commit } from "../../src/engine/Commit.ts"
+import { measured } from "../../src/engine/CommitLoad.ts"
 import { Feed } from "../../src/engine/Feed.ts"
 import { Projects } from "../../src/projection/Projects.ts"
 import { Threads } from "../../src/projection/Threads.ts"
@@ -28,7 +29,13 @@ import * as Sqlite from "../../src/store/Sqlite.ts"
 
 /** Everything of the store over one file. */
 export const storeAt = (filename: string) =>
-  Layer.mergeAll(EventLog.layer, Projects.layer, Threads.layer, ThreadView.layer, Commit.layer).pipe(
+  Layer.mergeAll(
+    EventLog.layer,
+    Projects.layer,
+    Threads.layer,
+    ThreadView.layer,
+    measured(Commit.layer)
+  ).pipe(
     Layer.provideMerge(Layer.mergeAll(Feed.layer, Meta.layer)),
     Layer.provideMerge(migrated(Sqlite.layer({ filename })))
   )
