@@ -21,17 +21,23 @@ import type {
 import * as ProcessLedger from "@turnkeeper/provider-kit/ProcessLedger"
 import type { Operation } from "@turnkeeper/provider-kit/ProviderError"
 import { ProviderError } from "@turnkeeper/provider-kit/ProviderError"
+import * as Outliving from "@turnkeeper/provider-kit/Outliving"
+import * as SessionBook from "@turnkeeper/provider-kit/SessionBook"
 import * as SharedProcess from "@turnkeeper/provider-kit/SharedProcess"
-import { Context, Deferred, Effect, Exit, Layer, Schema } from "effect"
-import type { Duration, Scope } from "effect"
+import { Context, Deferred, Duration, Effect, Exit, Layer, Schedule, Schema } from "effect"
+import type { Scope } from "effect"
+import { createHash } from "node:crypto"
 import packageJson from "../package.json" with { type: "json" }
 import type * as Protocol from "./_generated/protocol.ts"
 import * as Child from "./Child.ts"
 import type { CallFailed, Gone, Notification, ServerRequest, Transport } from "./Connection.ts"
 import * as Connection from "./Connection.ts"
+import type { Turn } from "./Conversation.ts"
 import { failWith, wrapWith } from "./faults.ts"
 import * as HealthCheck from "./health.ts"
 import * as History from "./history.ts"
+import * as Lasting from "./Lasting.ts"
+import * as Listening from "./Listening.ts"
 import { understand } from "./requests.ts"
 import * as Session from "./Session.ts"
 import { policyOf } from "./settings.ts"
@@ -50,6 +56,13 @@ export interface CodexOptions {
   /** Codex's `-c key=value`. */
   readonly configOverrides?: Readonly<Record<string, string>>
   readonly timeouts?: Partial<Timeouts>
+  /**
+   * It goes on working when this server is killed, and the next one joins it; an orderly stop ends it. Needs
+   * Linux, and is ignored elsewhere.
+   */
+  readonly outlive?: boolean
+  /** How long it then goes on without any server. Minutes; an hour when absent. */
+  readonly abandonAfterMinutes?: number
   /** Sees every line, for the native log. */
   readonly tap?: (direction: "sent" | "received", line: string) => void
   /** In place of a child process: a recorded program. */
@@ -73,6 +86,7 @@ const defaultTimeouts: Timeouts = {
   call: "10 seconds",
   send: "30 seconds",
   turn: "10 seconds",
+  standstill: "30 seconds",
   start: "15 seconds",
   open: "30 seconds",
   evidence: "60 seconds",
@@ -80,6 +94,15 @@ const defaultTimeouts: Timeouts = {
   idle: "60 seconds",
   close: "5 seconds"
 }
+
+const outlives = ({ outlive, transport }: CodexOptions): boolean =>
+  outlive === true && transport === undefined && Outliving.isPossible
+
+export const capabilitiesOf = (options: CodexOptions): Capabilities => ({
+  ...capabilities,
+  outlivesServer: outlives(options),
+  reasksRequests: outlives(options)
+})
 
 export const capabilities: Capabilities = {
   steer: true,
@@ -109,6 +132,8 @@ interface Running {
   readonly sessions: Map<string, Session.Session>
   /** Threads that Codex started inside a turn: who has to answer what they ask. */
   readonly children: Map<string, Session.Session>
+  /** Whose conversations are whose, for the next server. */
+  readonly book: SessionBook.SessionBook
 }
 
 const childrenMax = 1_000
@@ -125,12 +150,17 @@ export const make = Effect.fn("Codex.make")(function* (
     ...options.env
   }
   const ledger = ProcessLedger.make({ directory: options.ledgerDirectory, owner: options.instanceId })
+  const capabilities = capabilitiesOf(options)
   const processes = yield* SharedProcess.make({
     idle: timeouts.idle,
     start: start(options, env, ledger, timeouts),
     isOver: ({ connection }) => connection.isClosed()
   })
-  const { survived } = yield* ledger.reap
+  /** A program that lives on: null where there is none to be had. */
+  const lasting = () =>
+    capabilities.outlivesServer ? outlivingOptions(options, env, ledger, timeouts) : null
+  const wanted = lasting()
+  const survived = wanted === null ? (yield* ledger.reap).survived : yield* Outliving.reap(wanted)
 
   /** Runs with a process that is ready, started if need be. */
   const withProcess = <A, E>(operation: Operation, use: (running: Running) => Effect.Effect<A, E>) =>
@@ -141,27 +171,33 @@ export const make = Effect.fn("Codex.make")(function* (
   ): Effect.fn.Return<ProviderSession, ProviderError, Scope.Scope> {
     const scope = yield* Effect.scope
     const running = yield* processes.get.pipe(Effect.mapError(wrap("open")))
-    const session = yield* openSession({ wanted, running, timeouts, scope, fail, wrap }).pipe(
+    return yield* openSession({ wanted, running, timeouts, scope, fail, wrap }).pipe(
       Effect.mapError((error) => (error instanceof ProviderError ? error : wrap("open")(error)))
     )
-    return session
   })
 
   const listLive = Effect.suspend(() => {
-    const running = processes.current()
     // Without a process there is no session; none is started to find that out.
-    if (running === null || running.sessions.size === 0) return Effect.succeed<ReadonlyArray<LiveSession>>([])
-    return live(running, timeouts.call).pipe(Effect.mapError(wrap("list")))
+    const options = processes.current() === null ? lasting() : null
+    if (processes.current() === null && (options === null || Outliving.find(options) === null)) {
+      return Effect.succeed<ReadonlyArray<LiveSession>>([])
+    }
+    return withProcess("list", (running) =>
+      running.book.entries().length === 0
+        ? Effect.succeed<ReadonlyArray<LiveSession>>([])
+        : live(running, timeouts.call).pipe(Effect.mapError(wrap("list")))
+    )
   })
 
   const evidence = (query: EvidenceQuery): Effect.Effect<Evidence, ProviderError> => {
     // No conversation was ever begun: nothing can have been said in one.
     if (query.resume === null) return Effect.succeed({ type: "absent" })
     const { codexThread, hasRecord } = readCursor(query.resume)
-    return withProcess("evidence", ({ connection }) =>
-      messageEvidence({ connection, deadline: timeouts.call }, codexThread, hasRecord, query.turnId).pipe(
-        Effect.mapError(wrap("evidence"))
-      )
+    return withProcess("evidence", ({ book, connection }) =>
+      proofOf(
+        messageEvidence({ connection, deadline: timeouts.call }, codexThread, hasRecord, query.turnId),
+        book.inherited.has(query.turnId)
+      ).pipe(Effect.mapError(wrap("evidence")))
     ).pipe(
       Effect.timeoutOrElse({
         duration: timeouts.evidence,
@@ -237,14 +273,24 @@ interface Opening {
   readonly wrap: ReturnType<typeof wrapWith>
 }
 
-const openSession = Effect.fnUntraced(function* (opening: Opening) {
+const openSession = Effect.fnUntraced(function* (
+  opening: Opening
+): Effect.fn.Return<ProviderSession, CallFailed | ProviderError> {
   const { wanted, running, timeouts } = opening
   const cursor = wanted.resume === null ? null : readCursor(wanted.resume)
   const opened = cursor === null ? null : yield* resumeThread(opening, cursor.codexThread, cursor.hasRecord)
   if (opened !== null) {
-    if (opened.response.thread.status.type === "active")
-      yield* adoptRunning(opened.session, running, timeouts.call)
-    return opened.session
+    const { session } = opened
+    const isActive = opened.response.thread.status.type === "active"
+    if (wanted.rejoin !== undefined) {
+      const missed = yield* session.rejoin(wanted.rejoin.heard, isActive)
+      return { ...session, missed }
+    }
+    if (isActive) yield* adoptRunning(session, running, timeouts.call)
+    return session
+  }
+  if (wanted.rejoin !== undefined) {
+    return yield* opening.fail("open", "SessionGone", "Codex no longer has this conversation.")
   }
   return yield* startThread(
     opening,
@@ -362,9 +408,13 @@ const register = (
     scope,
     onFirstMessage: () =>
       hasRecord ? [] : [{ type: "resume.changed", resume: cursorOf(codexThread, true) }],
+    onSend: (turnId) => running.book.sends(codexThread, turnId),
+    onExit: () => running.book.closed(codexThread, wanted.generation),
+    rejoins: wanted.rejoin !== undefined,
     killProcess: running.connection.kill
   })
   running.sessions.set(codexThread, session)
+  running.book.opened(codexThread, wanted)
   return session
 }
 
@@ -388,7 +438,7 @@ const messageOf = (turn: Protocol.Turn): TurnId | null => {
 
 const loadedPagesMax = 100
 
-const live = Effect.fnUntraced(function* ({ connection, sessions }: Running, deadline: Duration.Input) {
+const live = Effect.fnUntraced(function* ({ book, connection, sessions }: Running, deadline: Duration.Input) {
   const loaded = new Set<string>()
   let cursor: string | null = null
   for (let page = 0; page === 0 || (cursor !== null && page < loadedPagesMax); page++) {
@@ -400,9 +450,10 @@ const live = Effect.fnUntraced(function* ({ connection, sessions }: Running, dea
     for (const id of list.data) loaded.add(id)
     cursor = list.nextCursor
   }
-  const here = [...sessions.values()].filter(
-    (session) => !session.isOver() && loaded.has(session.codexThread)
-  )
+  const here = book
+    .entries()
+    .filter(({ name }) => loaded.has(name))
+    .map((entry) => ({ ...entry, ours: sessions.get(entry.name)?.active() ?? null }))
   return yield* Effect.forEach(here, (session) => liveSession({ connection, deadline }, session), {
     concurrency: 8
   })
@@ -410,22 +461,20 @@ const live = Effect.fnUntraced(function* ({ connection, sessions }: Running, dea
 
 const liveSession = Effect.fnUntraced(function* (
   asking: History.Asking,
-  session: Session.Session
+  { generation, name, ours, threadId }: SessionBook.Entry & { readonly ours: Turn | null }
 ): Effect.fn.Return<LiveSession, CallFailed> {
-  const { threadId, generation, codexThread } = session
   const { thread } = yield* asking.connection.call(
     "thread/read",
-    { threadId: codexThread },
+    { threadId: name },
     { deadline: asking.deadline }
   )
   if (thread.status.type !== "active") {
     return { threadId, generation, activeProviderTurnId: null, activeTurnId: null }
   }
   // In a turn's first moments there is no record of it; then what Codex answered us is its word.
-  const turn = yield* History.newestTurn(asking, codexThread).pipe(
+  const turn = yield* History.newestTurn(asking, name).pipe(
     Effect.catchTag("Refused", () => Effect.succeed(null))
   )
-  const ours = session.active()
   if (turn?.status === "inProgress") {
     return {
       threadId,
@@ -441,6 +490,25 @@ const liveSession = Effect.fnUntraced(function* (
     activeTurnId: ours?.turnId ?? null
   }
 })
+
+/**
+ * An earlier server may have been cut off while it wrote this message: it may still be on its way, so that
+ * its absence proves nothing. It would be there soon.
+ */
+const proofOf = (evidence: Effect.Effect<Evidence, CallFailed>, mayBeOnItsWay: boolean) =>
+  mayBeOnItsWay
+    ? evidence.pipe(
+        Effect.repeat({ ...untilThere, until: ({ type }) => type === "found" }),
+        Effect.map((found): Evidence =>
+          found.type === "absent"
+            ? { type: "none", message: "The message may still be on its way to Codex." }
+            : found
+        )
+      )
+    : evidence
+
+/** About five seconds. */
+const untilThere = { schedule: Schedule.spaced("250 millis"), times: 20 } as const
 
 const messageEvidence = Effect.fnUntraced(function* (
   asking: History.Asking,
@@ -478,31 +546,20 @@ const endOfProcess = "15 seconds"
 
 const start = (
   options: CodexOptions,
-  env: Readonly<Record<string, string | undefined>>,
+  env: Environment,
   ledger: ProcessLedger.ProcessLedger,
   timeouts: Timeouts
 ): Effect.Effect<Running, Child.SpawnFailed, Scope.Scope> =>
   Effect.gen(function* () {
-    const transport = yield* options.transport ?? spawn(options, env, ledger)
-    const sessions = new Map<string, Session.Session>()
-    const children = new Map<string, Session.Session>()
-    // The handlers need the connection to refuse what nobody takes, and are needed to make it.
-    const ready = yield* Deferred.make<Connection.Connection>()
-    const connection = yield* Connection.make(
-      transport,
-      {
-        notification: (notification) => route({ sessions, children }, notification),
-        request: (request) =>
-          Effect.flatMap(Deferred.await(ready), (wire) => take({ sessions, children }, wire, request))
-      },
-      options.tap === undefined ? {} : { tap: options.tap }
-    )
-    yield* Deferred.succeed(ready, connection)
+    const listeners: Listeners = { sessions: new Map(), children: new Map() }
+    const { sessionsFile, connection } = yield* outlives(options)
+      ? lastingWire(options, env, ledger, timeouts, listeners)
+      : childWire(options, env, ledger, timeouts, listeners)
     const endSessions = (end: Gone) =>
       Effect.sync(() => {
-        for (const session of sessions.values()) session.exit(end.how === "closed", end.message)
-        sessions.clear()
-        children.clear()
+        for (const session of listeners.sessions.values()) session.exit(end.how === "closed", end.message)
+        listeners.sessions.clear()
+        listeners.children.clear()
       })
     yield* connection.closed.pipe(Effect.flatMap(endSessions), Effect.forkScoped)
     // The first thing to happen when the scope closes, while there is still somebody to read the last words.
@@ -513,41 +570,150 @@ const start = (
         Effect.timeoutOption(endOfProcess)
       )
     )
-    yield* connection.call(
-      "initialize",
-      {
-        clientInfo: { name: "turnkeeper", title: "Turnkeeper", version: packageJson.version },
-        capabilities: { experimentalApi: true, requestAttestation: false }
-      },
-      { deadline: timeouts.start }
-    )
-    yield* connection.notify("initialized")
-    return { connection, sessions, children }
+    return { connection, ...listeners, book: SessionBook.make(sessionsFile) }
   }).pipe(
     // Nothing of anybody's has been delivered to a program that never became ready.
     Effect.mapError((error) =>
-      error._tag === "SpawnFailed" ? error : new Child.SpawnFailed({ missing: false, text: error.message })
+      error._tag === "SpawnFailed"
+        ? error
+        : new Child.SpawnFailed({
+            missing: error._tag === "OutlivingFailed" && error.missing,
+            text: error.message
+          })
     )
   )
 
-const spawn = (
+interface Wire {
+  readonly connection: Connection.Connection
+  readonly sessionsFile: string | null
+}
+
+const childWire = Effect.fnUntraced(function* (
   options: CodexOptions,
-  env: Readonly<Record<string, string | undefined>>,
-  ledger: ProcessLedger.ProcessLedger
-) =>
+  env: Environment,
+  ledger: ProcessLedger.ProcessLedger,
+  timeouts: Timeouts,
+  listeners: Listeners
+): Effect.fn.Return<Wire, Child.SpawnFailed | CallFailed, Scope.Scope> {
+  const transport = yield* options.transport ?? spawn(options, env, ledger)
+  const connection = yield* ready(transport, listeners, options, timeouts)
+  return { connection, sessionsFile: null }
+})
+
+const lastingWire = Effect.fnUntraced(function* (
+  options: CodexOptions,
+  env: Environment,
+  ledger: ProcessLedger.ProcessLedger,
+  timeouts: Timeouts,
+  listeners: Listeners
+): Effect.fn.Return<Wire, Child.SpawnFailed | Outliving.OutlivingFailed | CallFailed, Scope.Scope> {
+  const wanted = outlivingOptions(options, env, ledger, timeouts)
+  if (wanted === null) return yield* notInstalled
+  const program = yield* Outliving.acquire(wanted)
+  const connection = yield* Lasting.make({
+    program,
+    connect: Listening.connect(program, timeouts.start).pipe(
+      Effect.flatMap((transport) => ready(transport, listeners, options, timeouts))
+    ),
+    again: Effect.suspend(() =>
+      Effect.forEach([...listeners.sessions.values()], reconnected, { concurrency: 8, discard: true })
+    )
+  }).pipe(
+    // It is ours and cannot be spoken to.
+    Effect.tapError(() => program.kill)
+  )
+  return { connection, sessionsFile: program.sessionsFile }
+})
+
+const reconnected = (session: Session.Session) =>
+  session.reconnect.pipe(
+    Effect.catch((error) =>
+      Effect.sync(() => session.exit(false, `This conversation could not be joined again: ${error.message}`))
+    )
+  )
+
+/** A connection on which Codex has been told who we are. */
+const ready = Effect.fnUntraced(function* (
+  transport: Transport,
+  listeners: Listeners,
+  { tap }: CodexOptions,
+  timeouts: Timeouts
+): Effect.fn.Return<Connection.Connection, CallFailed, Scope.Scope> {
+  // The handlers need the connection to refuse what nobody takes, and are needed to make it.
+  const made = yield* Deferred.make<Connection.Connection>()
+  const connection = yield* Connection.make(
+    transport,
+    {
+      notification: (notification) => route(listeners, notification),
+      request: (request) => Effect.flatMap(Deferred.await(made), (wire) => take(listeners, wire, request))
+    },
+    tap === undefined ? {} : { tap }
+  )
+  yield* Deferred.succeed(made, connection)
+  yield* connection.call(
+    "initialize",
+    {
+      clientInfo: { name: "turnkeeper", title: "Turnkeeper", version: packageJson.version },
+      capabilities: { experimentalApi: true, requestAttestation: false }
+    },
+    { deadline: timeouts.start }
+  )
+  yield* connection.notify("initialized")
+  return connection
+})
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+const notInstalled = Effect.suspend(() =>
+  Effect.fail(new Child.SpawnFailed({ missing: true, text: HealthCheck.notInstalled.advice ?? "" }))
+)
+
+const spawn = (options: CodexOptions, env: Environment, ledger: ProcessLedger.ProcessLedger) =>
   Effect.suspend(() => {
     const binary = Child.findBinary(options.binary, env)
-    if (binary === null) {
-      return Effect.fail(
-        new Child.SpawnFailed({ missing: true, text: HealthCheck.notInstalled.advice ?? "" })
-      )
-    }
-    const overrides = Object.entries(options.configOverrides ?? {}).flatMap(([key, value]) => [
-      "-c",
-      `${key}=${value}`
-    ])
-    return Child.spawn({ binary, arguments: ["app-server", ...overrides], env, ledger })
+    if (binary === null) return notInstalled
+    return Child.spawn({ binary, arguments: ["app-server", ...overridesOf(options)], env, ledger })
   })
+
+const overridesOf = ({ configOverrides = {} }: CodexOptions) =>
+  Object.entries(configOverrides).flatMap(([key, value]) => ["-c", `${key}=${value}`])
+
+/** The variable that marks whatever a Codex that lives on starts. */
+const markName = "TURNKEEPER_CODEX_RUN"
+
+/** Null: there is no such program. */
+const outlivingOptions = (
+  options: CodexOptions,
+  env: Environment,
+  ledger: ProcessLedger.ProcessLedger,
+  timeouts: Timeouts
+): Outliving.OutlivingOptions | null => {
+  const binary = Child.findBinary(options.binary, env)
+  if (binary === null) return null
+  const { abandonAfterMinutes = 60, configOverrides, env: added, instanceId, ledgerDirectory } = options
+  return {
+    binary,
+    ledger,
+    ledgerDirectory,
+    owner: Outliving.ownerMark(ledgerDirectory, instanceId),
+    markName,
+    arguments: (secret) => [
+      "app-server",
+      "--listen",
+      "ws://127.0.0.1:0",
+      "--ws-auth",
+      "capability-token",
+      "--ws-token-sha256",
+      createHash("sha256").update(secret).digest("hex"),
+      ...overridesOf(options)
+    ],
+    env: () => env,
+    settings: { configOverrides, added, home: env["CODEX_HOME"], abandonAfterMinutes },
+    addressIn: (printed) => /\bws:\/\/127\.0\.0\.1:\d+/.exec(printed)?.[0] ?? null,
+    deadline: timeouts.start,
+    abandonAfter: Duration.minutes(abandonAfterMinutes)
+  }
+}
 
 type Listeners = Pick<Running, "sessions" | "children">
 

@@ -9,13 +9,14 @@
  * Promises: the events of a turn that carries our message begin with a `turn.started` that names it; after
  * a turn is over nothing of it is said; a request is said to be resolved once, and never after its turn.
  */
-import { ProviderTurnId } from "@turnkeeper/domain/ids"
-import type { TurnId } from "@turnkeeper/domain/ids"
+import { ProviderTurnId, TurnId } from "@turnkeeper/domain/ids"
 import type { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
-import { Deferred, Effect } from "effect"
+import type { HeardItem, HeardTurn } from "@turnkeeper/provider-kit/Provider"
+import { Deferred, Effect, Schema } from "effect"
 import type * as Protocol from "./_generated/protocol.ts"
 import type { Notification } from "./Connection.ts"
 import type { Held } from "./requests.ts"
+import type { Away, Recorded } from "./history.ts"
 import { notice, stepsItemId, translate, turnStarted } from "./translate.ts"
 
 /** The turn that Codex works on, or has agreed to work on. */
@@ -30,7 +31,17 @@ export interface Turn {
   readonly commands: Set<string>
   /** Messages put into it that Codex has not taken up yet. */
   readonly steers: Set<string>
+  /** What was told of it, in its order. */
+  readonly items: Array<Told>
   steps: "none" | "open"
+}
+
+interface Told extends Omit<HeardItem, "text"> {
+  open: boolean
+  /** The user said no to it. */
+  declined: boolean
+  /** Some of its text was missed: what comes now has no place until the whole text comes. */
+  holed: boolean
 }
 
 export interface Conversation {
@@ -46,14 +57,36 @@ export interface Conversation {
   /** Codex waits for an answer. Null: its turn is over, or too many wait. */
   readonly ask: (held: Held) => ReadonlyArray<ProviderEvent> | null
   /** Hands the request over to be answered, once. */
-  readonly release: (requestKey: string) => Held | null
+  readonly release: (requestKey: string, declined: boolean) => Held | null
   /** Resolves when Codex says that this command has ended, also long after its turn. Null: it has, or never ran. */
   readonly commandEnd: (itemId: string) => Deferred.Deferred<void> | null
   /** A turn was running before we listened. */
   readonly adopt: (providerTurnId: string, turnId: TurnId | null) => ReadonlyArray<ProviderEvent>
+  /** What was told of the running turn, in case that not all of it will be heard. */
+  readonly heard: () => HeardTurn | null
+  /**
+   * Not everything was heard. Told are what the record has beside `heard`, then what was heard while it was
+   * read. A text that had been begun is told again only when it is whole.
+   */
+  readonly rejoin: (rejoined: Rejoined) => ReadonlyArray<ProviderEvent>
   /** Nothing more will be heard: whoever waits for a turn is told. */
   readonly end: () => void
 }
+
+export interface Rejoined {
+  readonly heard: HeardTurn | null
+  readonly away: Away
+  /** Codex says that it works on this thread. */
+  readonly active: boolean
+  /** The connection is a new one: Codex asks again what it still waits for. */
+  readonly reasked: boolean
+  /** What was heard while the record was read. */
+  readonly meanwhile: ReadonlyArray<Heard>
+}
+
+export type Heard =
+  | { readonly type: "notification"; readonly notification: Notification }
+  | { readonly type: "request"; readonly held: Held }
 
 export interface ConversationOptions {
   /** This thread has no record yet: say when it has. */
@@ -65,6 +98,7 @@ export interface ConversationOptions {
 const requestsMax = 256
 const commandsMax = 1_000
 const endedKept = 256
+const itemsMax = 10_000
 const noticesKept = 64
 
 export const make = (options: ConversationOptions): Conversation => {
@@ -107,7 +141,7 @@ export const make = (options: ConversationOptions): Conversation => {
     )
 
   const over = (turn: Turn): ReadonlyArray<ProviderEvent> => {
-    const before: Array<ProviderEvent> = []
+    const before = [...declinedItems(turn)]
     if (turn.steps === "open") before.push(stepsCompleted(turn.id))
     if (turn.steers.size > 0)
       before.push(notice("The turn ended before Codex had read a message that was added to it."))
@@ -156,7 +190,7 @@ export const make = (options: ConversationOptions): Conversation => {
     if (method === "turn/started" && id !== null) return heardStarted(id)
     const decided = id !== null && id === undecided ? decide(id, item) : []
     const noted = id !== null && item !== null ? heardItem(id, method, item) : []
-    const said = translate(notification).filter(isNews)
+    const said = translate(notification).filter(isNews).flatMap(told)
     if (method !== "turn/completed" || id === null || said[0]?.type !== "turn.completed") {
       return [...decided, ...noted, ...said.flatMap(withSteps)]
     }
@@ -172,6 +206,23 @@ export const make = (options: ConversationOptions): Conversation => {
     if (event.type !== "request.resolved") return true
     const wasOpen = requests.delete(event.requestKey)
     return answered.delete(event.requestKey) || wasOpen
+  }
+
+  /** Keeps in mind what is told of the running turn, and holds back what has no place. */
+  const told = (event: ProviderEvent): ReadonlyArray<ProviderEvent> => {
+    if (active === null || !("providerTurnId" in event) || event.providerTurnId !== active.id) return [event]
+    switch (event.type) {
+      case "item.started":
+      case "item.completed": {
+        const cut = cutTexts(active, event)
+        noteItem(active, event)
+        return [...cut, event]
+      }
+      case "text.delta":
+        return openItem(active, event.providerItemId)?.holed === true ? [] : [event]
+      default:
+        return [event]
+    }
   }
 
   /** Codex only ever updates its list of steps: the first update of a turn starts the item. */
@@ -194,6 +245,77 @@ export const make = (options: ConversationOptions): Conversation => {
     // It was put into the turn that runs, or its turn has come and gone: either is told already.
     if (id !== null && active?.id !== id && !ended.has(id)) active = newTurn(id, turnId)
     return []
+  }
+
+  const rejoin = ({
+    heard,
+    away,
+    active: isActive,
+    reasked,
+    meanwhile
+  }: Rejoined): ReadonlyArray<ProviderEvent> => {
+    const { heard: recorded, running } = away
+    const waited = reasked
+      ? [...new Set([...(heard?.requests ?? []), ...requests.keys(), ...answered.keys()])]
+      : []
+    if (reasked) {
+      requests.clear()
+      answered.clear()
+    }
+    // In its first moments a turn is in no record.
+    const unrecorded =
+      recorded === null && running === null && isActive ? (heard?.providerTurnId ?? null) : null
+    const known =
+      recorded !== null
+        ? taken(recorded, heard)
+        : unrecorded === null || active?.id === unrecorded
+          ? []
+          : begin(unrecorded, heard?.turnId ?? null)
+    const other = running === null ? [] : taken(running, null)
+    const recordedItems = new Set(
+      [recorded, running].flatMap((one) => one?.items.map((item) => key(one.turn.id, item.id)) ?? [])
+    )
+    const live = meanwhile.flatMap((one): ReadonlyArray<ProviderEvent> => {
+      if (one.type === "request") return ask(one.held) ?? []
+      const { id, item, itemId } = about(one.notification.params)
+      const name = item?.id ?? itemId
+      // The record was read later than this was said.
+      return id !== null && name !== null && recordedItems.has(key(id, name)) ? [] : hear(one.notification)
+    })
+    // Codex asks again what it still waits for; the rest was dealt with.
+    const closed = waited
+      .filter((requestKey) => active !== null && !requests.has(requestKey))
+      .map((requestKey): ProviderEvent => ({ type: "request.resolved", requestKey }))
+    return [...known, ...other, ...live, ...closed]
+  }
+
+  /** A turn of the record: what is new in it, and its end. */
+  const taken = ({ turn, items }: Recorded, heard: HeardTurn | null): ReadonlyArray<ProviderEvent> => {
+    if (ended.has(turn.id)) return []
+    const clientId = items.flatMap((item) => (item.type === "userMessage" ? [item.clientId] : []))[0]
+    const ours = heard?.turnId ?? (isTurnId(clientId) ? clientId : null)
+    const begun = active?.id === turn.id ? [] : begin(turn.id, ours)
+    const now = active!
+    if (heard !== null) {
+      now.items.splice(
+        0,
+        Infinity,
+        ...heard.items.map(({ text, ...item }) => ({
+          ...item,
+          open: text !== null,
+          declined: false,
+          holed: text !== null
+        }))
+      )
+    }
+    const known = counted(now.items.filter(({ open }) => !open))
+    const news = items.flatMap((item) =>
+      known.takes(item.id)
+        ? []
+        : hear({ method: "item/completed", params: { threadId: null, turnId: turn.id, item } })
+    )
+    const end = turn.status === "inProgress" ? [] : hear({ method: "turn/completed", params: { turn } })
+    return [...begun, ...news, ...end]
   }
 
   const ask = (held: Held): ReadonlyArray<ProviderEvent> | null => {
@@ -223,9 +345,11 @@ export const make = (options: ConversationOptions): Conversation => {
     sendAnswered,
     unanswered: () => sending?.settled ?? null,
     ask,
-    release: (key) => {
+    release: (key, declined) => {
       const held = requests.get(key) ?? null
       if (held !== null) {
+        const item = held.itemId === undefined || active === null ? undefined : openItem(active, held.itemId)
+        if (item !== undefined) item.declined = declined
         requests.delete(key)
         answered.set(key, held.turnId)
       }
@@ -236,6 +360,22 @@ export const make = (options: ConversationOptions): Conversation => {
       hasRecord = true
       return active?.id === id || ended.has(id) ? [] : begin(id, turnId)
     },
+    heard: () =>
+      active === null
+        ? null
+        : {
+            turnId: active.turnId,
+            providerTurnId: ProviderTurnId.make(active.id),
+            items: active.items.map(({ detail, kind, open, providerItemId, title }) => ({
+              detail,
+              kind,
+              providerItemId,
+              title,
+              text: open ? "" : null
+            })),
+            requests: [...requests.keys(), ...answered.keys()]
+          },
+    rejoin,
     end: () => {
       if (active !== null) over(active)
       if (sending !== null) sendAnswered(null)
@@ -244,6 +384,78 @@ export const make = (options: ConversationOptions): Conversation => {
     }
   }
 }
+
+const openItem = (turn: Turn, id: string): Told | undefined =>
+  turn.items.findLast((item) => item.open && item.providerItemId === id)
+
+const noteItem = (
+  turn: Turn,
+  event: Extract<ProviderEvent, { type: "item.started" | "item.completed" }>
+): void => {
+  const { detail, kind, providerItemId, title, type } = event
+  const known = openItem(turn, providerItemId)
+  const open = type === "item.started"
+  if (known !== undefined) known.open = open
+  else if (turn.items.length < itemsMax)
+    turn.items.push({ kind, providerItemId, title, detail, open, declined: false, holed: false })
+}
+
+/** Codex does not tell the end of a declined item when the question was asked on an earlier connection. */
+const declinedItems = ({ id, items }: Turn): ReadonlyArray<ProviderEvent> =>
+  items
+    .filter(({ declined, open }) => declined && open)
+    .map(({ detail, kind, providerItemId, title }) => ({
+      type: "item.completed",
+      providerTurnId: ProviderTurnId.make(id),
+      providerItemId,
+      kind,
+      title,
+      end: "declined",
+      text: null,
+      detail
+    }))
+
+/**
+ * Codex says one text of a kind after the other: one that had been begun when nobody listened, and is passed
+ * over, was cut and begun anew. Nobody has said so, so it is said here.
+ */
+const cutTexts = (
+  turn: Turn,
+  { kind, providerItemId }: Extract<ProviderEvent, { type: "item.started" | "item.completed" }>
+): ReadonlyArray<ProviderEvent> => {
+  if (kind !== "assistant_message" && kind !== "reasoning") return []
+  const cut = turn.items.filter(
+    (item) => item.open && item.holed && item.kind === kind && item.providerItemId !== providerItemId
+  )
+  if (cut.length === 0) return []
+  for (const item of cut) item.open = false
+  return [
+    {
+      type: "error.transient",
+      providerTurnId: ProviderTurnId.make(turn.id),
+      message: "Codex began its answer again.",
+      attempt: null,
+      limit: null
+    }
+  ]
+}
+
+/** Each name as often as it is there. */
+const counted = (items: ReadonlyArray<Told>) => {
+  const left = new Map<string, number>()
+  for (const { providerItemId } of items) left.set(providerItemId, (left.get(providerItemId) ?? 0) + 1)
+  return {
+    takes: (id: string): boolean => {
+      const count = left.get(id) ?? 0
+      left.set(id, count - 1)
+      return count > 0
+    }
+  }
+}
+
+const key = (turnId: string, itemId: string) => `${turnId}\n${itemId}`
+
+const isTurnId = Schema.is(TurnId)
 
 const stepsTitle = "Steps"
 
@@ -265,22 +477,29 @@ const newTurn = (id: string, turnId: TurnId | null): Turn => ({
   over: Deferred.makeUnsafe<void>(),
   commands: new Set(),
   steers: new Set(),
+  items: [],
   steps: "none"
 })
 
 /** The turn and the item that a notification is about, where it names them. */
 const about = (
   params: unknown
-): { readonly id: string | null; readonly item: Protocol.ThreadItem | null } => {
-  const { turnId, turn, item } = Object(params) as {
+): {
+  readonly id: string | null
+  readonly item: Protocol.ThreadItem | null
+  readonly itemId: string | null
+} => {
+  const { turnId, turn, item, itemId } = Object(params) as {
     turnId?: unknown
     turn?: { id?: unknown } | null
     item?: unknown
+    itemId?: unknown
   }
   const id = turnId ?? turn?.id
   return {
     id: typeof id === "string" ? id : null,
-    item: typeof item === "object" && item !== null ? (item as Protocol.ThreadItem) : null
+    item: typeof item === "object" && item !== null ? (item as Protocol.ThreadItem) : null,
+    itemId: typeof itemId === "string" ? itemId : null
   }
 }
 

@@ -8,7 +8,7 @@ import { ProviderTurnId } from "@turnkeeper/domain/ids"
 import type { Generation, ThreadId, TurnId } from "@turnkeeper/domain/ids"
 import type { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
 import type { Answer } from "@turnkeeper/domain/thread/Event"
-import type { Prompt, ProviderSession, TurnTruth } from "@turnkeeper/provider-kit/Provider"
+import type { HeardTurn, Missed, Prompt, ProviderSession, TurnTruth } from "@turnkeeper/provider-kit/Provider"
 import type { Operation, ProviderError } from "@turnkeeper/provider-kit/ProviderError"
 import { Deferred, Effect, Exit, Option, Semaphore } from "effect"
 import type { Duration, Scope } from "effect"
@@ -32,6 +32,8 @@ export interface Deadlines {
   readonly send: Duration.Input
   /** A turn's start or its end, after it was asked for. */
   readonly turn: Duration.Input
+  /** How long a listener that does not read may hold up those of the other sessions. */
+  readonly standstill: Duration.Input
 }
 
 export interface SessionOptions {
@@ -49,6 +51,11 @@ export interface SessionOptions {
   /** For what outlives the call that causes it. */
   readonly scope: Scope.Scope
   readonly onFirstMessage: () => ReadonlyArray<ProviderEvent>
+  /** The prompt of this turn is about to be written. */
+  readonly onSend: (turnId: TurnId) => void
+  readonly onExit: () => void
+  /** It went on without us: what is heard is kept until `rejoin` has read what was not. */
+  readonly rejoins: boolean
   /** Ends the process, and with it every session on it. */
   readonly killProcess: Effect.Effect<void>
 }
@@ -63,6 +70,10 @@ export interface Session extends ProviderSession {
   /** False: the request is not taken and has to be refused. */
   readonly ask: (held: Held) => Effect.Effect<boolean>
   readonly adopt: (providerTurnId: string, turnId: TurnId | null) => Effect.Effect<void>
+  /** Finds out what was not heard, from the record. `isActive`: Codex says that it works on this thread. */
+  readonly rejoin: (heard: HeardTurn | null, isActive: boolean) => Effect.Effect<Missed, CallFailed>
+  /** The connection is a new one: what was said between the two is told. */
+  readonly reconnect: Effect.Effect<void, CallFailed>
   /** Nobody reads the events any more: they are dropped, so that the process is not held up. */
   readonly abandon: () => void
   /** The last event. Does nothing the second time. */
@@ -79,6 +90,10 @@ export const make = (options: SessionOptions): Session => {
   let killAsked = false
   /** Commands of a turn that was interrupted just now. */
   let leftRunning: ReadonlySet<string> | null = null
+  /** Present while the record is read: what is heard meanwhile comes behind it. */
+  let meanwhile: Array<Conversation.Heard> | null = options.rejoins ? [] : null
+  /** Present while its listener stands still: what Codex asks meanwhile, and nothing else of what it says. */
+  let deaf: Array<Conversation.Heard> | null = null
 
   const conversation = Conversation.make({
     onFirstMessage: options.onFirstMessage,
@@ -87,25 +102,98 @@ export const make = (options: SessionOptions): Session => {
     }
   })
 
+  /** Waits for the listener, and no longer than the others can bear: then nothing more is told until it reads again. */
+  const tell = (events: ReadonlyArray<ProviderEvent>): Effect.Effect<void> =>
+    Effect.suspend(() =>
+      outbox.isFull() && deaf === null
+        ? Effect.timeoutOrElse(outbox.put(events), {
+            duration: deadlines.standstill,
+            orElse: () => goDeaf(events)
+          })
+        : outbox.put(events)
+    )
+
+  const goDeaf = (untold: ReadonlyArray<ProviderEvent>) =>
+    Effect.suspend(() => {
+      deaf = []
+      return outbox.put(untold).pipe(Effect.andThen(hearAgain), Effect.forkIn(options.scope), Effect.asVoid)
+    })
+
+  /** The listener reads again: what it has missed is in the record. */
+  const hearAgain = Effect.suspend(() => {
+    meanwhile = deaf ?? []
+    deaf = null
+    return connection.call("thread/read", { threadId: codexThread }, { deadline: deadlines.call }).pipe(
+      Effect.flatMap(({ thread }) => rejoin(conversation.heard(), thread.status.type === "active", false)),
+      Effect.flatMap(({ events }) => tell(events)),
+      Effect.catch((error) =>
+        Effect.sync(() => exit(false, `What Codex had said meanwhile could not be read: ${error.message}`))
+      )
+    )
+  })
+
   const hear = (notification: Notification) =>
     Effect.suspend(() => {
       if (isOver()) return Effect.void
       if (notification.method === "thread/closed") {
         return Effect.sync(() => exit(state === "stopping", "Codex closed this thread."))
       }
+      if (deaf !== null) return hearDeaf(deaf, notification)
+      if (meanwhile !== null) return keep({ type: "notification", notification })
       const events = conversation.hear(notification)
       const commands = leftRunning
       leftRunning = null
-      return commands === null
-        ? outbox.put(events)
-        : Effect.andThen(outbox.put(events), endLeftRunning(commands))
+      return commands === null ? tell(events) : Effect.andThen(tell(events), endLeftRunning(commands))
     })
+
+  const keep = (heard: Conversation.Heard) =>
+    Effect.sync(() => {
+      if (meanwhile === null) return
+      if (meanwhile.length < meanwhileMax) meanwhile.push(heard)
+      else exit(false, "Codex said more than could be kept while its record was read.")
+    })
+
+  const rejoin = (
+    heard: HeardTurn | null,
+    isActive: boolean,
+    reasked = true
+  ): Effect.Effect<Missed, CallFailed> =>
+    Effect.suspend(() => {
+      meanwhile ??= []
+      return Effect.map(History.away(asking, codexThread, heard), (away): Missed => {
+        const events = conversation.rejoin({
+          heard,
+          away,
+          active: isActive,
+          reasked,
+          meanwhile: meanwhile ?? []
+        })
+        meanwhile = null
+        const turn = conversation.active()
+        return {
+          events,
+          running:
+            turn === null ? null : { providerTurnId: ProviderTurnId.make(turn.id), turnId: turn.turnId }
+        }
+      })
+    })
+
+  const reconnect = Effect.suspend(() => {
+    if (isOver()) return Effect.void
+    meanwhile ??= []
+    return connection
+      .call("thread/resume", { threadId: codexThread, excludeTurns: true }, { deadline: deadlines.call })
+      .pipe(
+        Effect.flatMap(({ thread }) => rejoin(conversation.heard(), thread.status.type === "active")),
+        Effect.flatMap(({ events }) => tell(events))
+      )
+  })
 
   /** Not waited for: its calls are answered by the reader, which is what runs this. */
   const endLeftRunning = (commands: ReadonlySet<string>) =>
     endTerminals(commands).pipe(
       Effect.catch((error) =>
-        outbox.put([notice(`A command of the interrupted turn may still run: ${error.message}`)])
+        tell([notice(`A command of the interrupted turn may still run: ${error.message}`)])
       ),
       Effect.forkIn(options.scope)
     )
@@ -143,6 +231,7 @@ export const make = (options: SessionOptions): Session => {
   const exit = (clean: boolean, message: string | null) => {
     if (state === "over") return
     state = "over"
+    options.onExit()
     conversation.end()
     outbox.end({ type: "session.exited", clean: clean || killAsked, message: killAsked ? null : message })
   }
@@ -170,6 +259,7 @@ export const make = (options: SessionOptions): Session => {
         )
       }
       conversation.sendBegan(prompt.turnId)
+      options.onSend(prompt.turnId)
       return connection
         .call(
           "turn/start",
@@ -182,13 +272,13 @@ export const make = (options: SessionOptions): Session => {
           {
             deadline: deadlines.send,
             onAnswer: (answer) =>
-              outbox.put(conversation.sendAnswered(Exit.isSuccess(answer) ? answer.value.turn.id : null))
+              tell(conversation.sendAnswered(Exit.isSuccess(answer) ? answer.value.turn.id : null))
           }
         )
         .pipe(
           Effect.tapError((error) =>
             error._tag === "TransportBroke" && error.delivered === "no"
-              ? outbox.put(conversation.sendAnswered(null))
+              ? tell(conversation.sendAnswered(null))
               : Effect.void
           ),
           Effect.catchTag("Refused", refusedBecauseGone("send")),
@@ -250,6 +340,7 @@ export const make = (options: SessionOptions): Session => {
         }
         const turn = yield* running("steer", into)
         turn.steers.add(prompt.turnId)
+        options.onSend(prompt.turnId)
         yield* connection
           .call(
             "turn/steer",
@@ -279,7 +370,10 @@ export const make = (options: SessionOptions): Session => {
 
   const answer = (requestKey: string, given: Answer) =>
     Effect.suspend(() => {
-      const held = conversation.release(requestKey)
+      const held = conversation.release(
+        requestKey,
+        given.decision === "decline" || given.decision === "cancel"
+      )
       if (held === null) return Effect.fail(fail("answer", "RequestGone", "Codex no longer waits for this."))
       return connection.reply(held.id, held.reply(given)).pipe(
         Effect.timeoutOrElse({
@@ -384,11 +478,15 @@ export const make = (options: SessionOptions): Session => {
     hear,
     ask: (held) =>
       Effect.suspend(() => {
+        if (deaf !== null)
+          return Effect.sync(() => deaf!.length < deafMax && deaf!.push({ type: "request", held }) > 0)
+        if (meanwhile !== null && !isOver()) return Effect.as(keep({ type: "request", held }), true)
         const events = isOver() ? null : conversation.ask(held)
-        return events === null ? Effect.succeed(false) : Effect.as(outbox.put(events), true)
+        return events === null ? Effect.succeed(false) : Effect.as(tell(events), true)
       }),
-    adopt: (providerTurnId, turnId) =>
-      Effect.suspend(() => outbox.put(conversation.adopt(providerTurnId, turnId))),
+    adopt: (providerTurnId, turnId) => Effect.suspend(() => tell(conversation.adopt(providerTurnId, turnId))),
+    rejoin,
+    reconnect,
     send,
     steer,
     interrupt,
@@ -399,6 +497,13 @@ export const make = (options: SessionOptions): Session => {
   }
 }
 
+/** Of requests there is no record. */
+const hearDeaf = (kept: Array<Conversation.Heard>, notification: Notification) =>
+  Effect.sync(() => {
+    if (notification.method === "serverRequest/resolved" && kept.length < deafMax)
+      kept.push({ type: "notification", notification })
+  })
+
 const statusTruth = ({ connection, deadline }: History.Asking, threadId: string) =>
   connection.call("thread/read", { threadId }, { deadline }).pipe(
     Effect.map(({ thread }): TurnTruth =>
@@ -408,3 +513,7 @@ const statusTruth = ({ connection, deadline }: History.Asking, threadId: string)
   )
 
 const terminalsMax = 200
+/** Messages of Codex that are kept while the record is read. */
+const meanwhileMax = 20_000
+/** Requests that are kept while the listener stands still. */
+const deafMax = 256

@@ -8,7 +8,7 @@
 import { ProviderTurnId } from "@turnkeeper/domain/ids"
 import type { TurnId } from "@turnkeeper/domain/ids"
 import type { Evidence, RecordedText } from "@turnkeeper/domain/thread/Owed"
-import type { TurnTruth } from "@turnkeeper/provider-kit/Provider"
+import type { HeardTurn, TurnTruth } from "@turnkeeper/provider-kit/Provider"
 import type { Duration } from "effect"
 import { Effect } from "effect"
 import type * as Protocol from "./_generated/protocol.ts"
@@ -123,26 +123,70 @@ const findTurn = Effect.fnUntraced(function* (
 })
 
 const textsMax = 500
+/** Of one turn. What lies beyond is not told. */
+const turnItemPagesMax = 20
 
-const textsOf = Effect.fnUntraced(function* (
+const textsOf = (asking: Asking, threadId: string, turnId: string) =>
+  Effect.map(itemsOf(asking, threadId, turnId), (items) => items.flatMap(recordedText).slice(0, textsMax))
+
+/** What has ended in a turn, in its order. What is open is in no record. */
+const itemsOf = Effect.fnUntraced(function* (
   { connection, deadline }: Asking,
   threadId: string,
   turnId: string
 ) {
-  const texts: Array<RecordedText> = []
+  const items: Array<Protocol.ThreadItem> = []
   let cursor: string | null = null
-  for (let page = 0; page < itemPagesMax && texts.length < textsMax; page++) {
+  for (let page = 0; page < turnItemPagesMax; page++) {
     const { data, nextCursor }: Protocol.ThreadItemsListResponse = yield* connection.call(
       "thread/items/list",
       { threadId, turnId, cursor, limit: pageSize, sortDirection: "asc" },
       { deadline }
     )
-    texts.push(...data.flatMap(({ item }) => recordedText(item)))
+    items.push(...data.map(({ item }) => item))
     if (nextCursor === null || data.length === 0) break
     cursor = nextCursor
   }
-  return texts.slice(0, textsMax)
+  return items
 })
+
+/** A turn with what has ended in it. */
+export interface Recorded {
+  readonly turn: Protocol.Turn
+  readonly items: ReadonlyArray<Protocol.ThreadItem>
+}
+
+/** The turn that was open when nobody could listen any more, and another one that runs now. */
+export interface Away {
+  readonly heard: Recorded | null
+  readonly running: Recorded | null
+}
+
+/** What the record says of the time in which nobody listened. A turn that has no record yet is not in it. */
+export const away = Effect.fn("history.away")(function* (
+  asking: Asking,
+  threadId: string,
+  heard: Pick<HeardTurn, "turnId" | "providerTurnId"> | null
+): Effect.fn.Return<Away, CallFailed> {
+  const recorded = (turn: Protocol.Turn) =>
+    Effect.map(itemsOf(asking, threadId, turn.id), (items): Recorded => ({ turn, items }))
+  const id =
+    heard === null ? null : (heard.providerTurnId ?? (yield* turnOfMessage(asking, threadId, heard.turnId)))
+  const found = id === null ? null : yield* findTurn(asking, threadId, id)
+  const newest = yield* newestTurn(asking, threadId)
+  const runs = newest !== null && newest.status === "inProgress" && newest.id !== id
+  return {
+    heard: found === null ? null : yield* recorded(found),
+    running: runs ? yield* recorded(newest) : null
+  }
+})
+
+const turnOfMessage = (asking: Asking, threadId: string, turnId: TurnId | null) =>
+  turnId === null
+    ? Effect.succeed(null)
+    : Effect.map(findMessage(asking, threadId, turnId), (entry) =>
+        entry === "absent" || entry === "too long" ? null : entry.turnId
+      )
 
 const recordedText = (item: Protocol.ThreadItem): ReadonlyArray<RecordedText> => {
   switch (item.type) {

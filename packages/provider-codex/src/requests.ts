@@ -15,6 +15,8 @@ export interface Held {
   readonly threadId: string
   /** The turn that waits for it; null where Codex could not tell. */
   readonly turnId: string | null
+  /** The item that is to be agreed to, where it names one. */
+  readonly itemId?: string
   readonly kind: RequestKind
   readonly ask: Ask
   /** What to send back. */
@@ -46,6 +48,7 @@ const readers: { readonly [method: string]: ((params: never) => Read | null) | u
   "item/commandExecution/requestApproval": (params: Protocol.CommandExecutionRequestApprovalParams) => ({
     threadId: params.threadId,
     turnId: params.turnId,
+    itemId: params.itemId,
     kind: "command_approval",
     ask: {
       title: text(params.command ?? params.reason ?? "Run a command"),
@@ -65,6 +68,7 @@ const readers: { readonly [method: string]: ((params: never) => Read | null) | u
   "item/fileChange/requestApproval": (params: Protocol.FileChangeRequestApprovalParams) => ({
     threadId: params.threadId,
     turnId: params.turnId,
+    itemId: params.itemId,
     kind: "file_change_approval",
     ask: {
       title: text(params.reason ?? "Change files"),

@@ -995,3 +995,209 @@ describe("evidence", () => {
     })
   )
 })
+
+describe("a session that went on without us", () => {
+  const message = { turnId: "P1", item: { type: "userMessage", id: "u", clientId: "turn-1", content: [] } }
+  const said = (id: string, text = `the text of ${id}`) => ({
+    turnId: "P1",
+    item: { type: "agentMessage", id, text }
+  })
+  const asking = (id: number) => ({
+    method: "item/fileChange/requestApproval",
+    id,
+    params: { threadId: "T1", turnId: "P1", itemId: "call", startedAtMs: 0, reason: null, grantRoot: null }
+  })
+  const heardItem = (providerItemId: string, text: string | null) => ({
+    providerItemId,
+    kind: "assistant_message" as const,
+    title: "",
+    detail: {},
+    text
+  })
+  const heard = (
+    items: ReadonlyArray<ReturnType<typeof heardItem>>,
+    requests: ReadonlyArray<string> = []
+  ) => ({
+    turnId: TurnId.make("turn-1"),
+    providerTurnId: ProviderTurnId.make("P1"),
+    items,
+    requests
+  })
+
+  /** Opens it again; the record has these items, and the turn is in this state. */
+  const rejoin = Effect.fnUntraced(function* (
+    items: ReadonlyArray<Frame>,
+    status: "inProgress" | "completed",
+    rejoining: NonNullable<OpenOptions["rejoin"]>,
+    reasked: ReadonlyArray<Frame> = []
+  ) {
+    const codex = yield* program({
+      "thread/turns/list": () => ({ data: [turn("P1", status)], nextCursor: null }),
+      "thread/items/list": () => ({ data: [message, ...items], nextCursor: null })
+    })
+    const provider = yield* make(codex)
+    const opened = yield* Effect.forkScoped(provider.open(opening({ resume: "T1", rejoin: rejoining })))
+    const resumed = yield* codex.next
+    const state = status === "completed" ? "idle" : "active"
+    yield* codex.say({ id: resumed["id"], result: thread("T1", state) }, ...reasked)
+    const session = yield* Fiber.join(opened)
+    return { codex, session, missed: session.missed! }
+  })
+
+  const types = (events: ReadonlyArray<ProviderEvent>) =>
+    events.map((event) => ("providerItemId" in event ? `${event.type} ${event.providerItemId}` : event.type))
+
+  it.effect("L7: whose turn ended meanwhile tells what was missed of it, once, and its true end", () =>
+    Effect.gen(function* () {
+      const { missed } = yield* rejoin([said("a"), said("b"), said("c")], "completed", {
+        heard: heard([heardItem("a", null), heardItem("b", "the te")])
+      })
+      assert.deepEqual(types(missed.events), [
+        "turn.started",
+        "item.completed b",
+        "item.completed c",
+        "turn.completed"
+      ])
+      assert.isNull(missed.running)
+    })
+  )
+
+  it.effect("whose turn runs on is joined: the rest of a text that was begun comes whole", () =>
+    Effect.gen(function* () {
+      const { codex, missed, session } = yield* rejoin([said("a")], "inProgress", {
+        heard: heard([heardItem("a", null), heardItem("b", "the te")])
+      })
+      assert.deepEqual(types(missed.events), ["turn.started"])
+      assert.deepEqual(missed.running, {
+        providerTurnId: ProviderTurnId.make("P1"),
+        turnId: TurnId.make("turn-1")
+      })
+      const ear = yield* listen(session)
+      yield* codex.say(
+        {
+          method: "item/agentMessage/delta",
+          params: { threadId: "T1", turnId: "P1", itemId: "b", delta: "of b" }
+        },
+        { method: "item/completed", params: { threadId: "T1", ...said("b") } },
+        completed("P1")
+      )
+      yield* ear.until("turn.completed")
+      assert.deepEqual(types(ear.heard), ["item.completed b", "turn.completed"])
+    })
+  )
+
+  it.effect("L6: a text that was begun anew meanwhile is known to be cut", () =>
+    Effect.gen(function* () {
+      const { missed } = yield* rejoin([said("b")], "completed", {
+        heard: heard([heardItem("a", "half of")])
+      })
+      assert.deepEqual(types(missed.events), [
+        "turn.started",
+        "error.transient",
+        "item.completed b",
+        "turn.completed"
+      ])
+    })
+  )
+
+  it.effect("what it still asks can be answered; what it does not ask again was dealt with", () =>
+    Effect.gen(function* () {
+      const { codex, missed, session } = yield* rejoin([], "inProgress", { heard: heard([], ["3", "4"]) }, [
+        asking(4)
+      ])
+      assert.deepEqual(
+        missed.events.flatMap((event) =>
+          event.type === "request.resolved" || event.type === "request.opened"
+            ? [[event.type, event.requestKey]]
+            : []
+        ),
+        [
+          ["request.opened", "4"],
+          ["request.resolved", "3"]
+        ]
+      )
+      yield* session.answer("4", { decision: "accept", answers: {} })
+      assert.deepInclude(yield* codex.next, { id: 4, result: { decision: "accept" } })
+    })
+  )
+
+  it.effect("whose message was on its way when nobody could listen any more: its turn is ours", () =>
+    Effect.gen(function* () {
+      const { missed } = yield* rejoin([said("a")], "completed", {
+        heard: { ...heard([]), providerTurnId: null }
+      })
+      assert.deepInclude(missed.events[0], { type: "turn.started", turnId: TurnId.make("turn-1") })
+      assert.deepEqual(types(missed.events), ["turn.started", "item.completed a", "turn.completed"])
+    })
+  )
+
+  it.effect("what is said while its record is read comes behind it, and nothing twice", () =>
+    Effect.gen(function* () {
+      const { missed } = yield* rejoin([said("a")], "inProgress", { heard: heard([]) }, [
+        { method: "item/completed", params: { threadId: "T1", ...said("a") } },
+        { method: "item/started", params: { threadId: "T1", ...said("b", "") } },
+        { method: "item/completed", params: { threadId: "T1", ...said("b") } },
+        completed("P1")
+      ])
+      assert.deepEqual(types(missed.events), [
+        "turn.started",
+        "item.completed a",
+        "item.started b",
+        "item.completed b",
+        "turn.completed"
+      ])
+      assert.isNull(missed.running)
+    })
+  )
+})
+
+describe("a listener that stands still", () => {
+  it.effect(
+    "holds up the others for a while only, and hears the rest from the record when it reads again",
+    () =>
+      Effect.gen(function* () {
+        const names = ["T1", "T2"]
+        const item = (id: string) => ({ type: "agentMessage", id, text: "said" })
+        const codex = yield* program({
+          "thread/start": () => thread(names.shift()!),
+          "thread/read": () => thread("T1"),
+          "thread/turns/list": () => ({ data: [turn("P1", "completed")], nextCursor: null }),
+          "thread/items/list": () => ({
+            data: [{ turnId: "P1", item: item("last") }],
+            nextCursor: null
+          })
+        })
+        const provider = yield* make(codex)
+        const still = yield* provider.open(opening())
+        const other = yield* provider.open(opening({ threadId: ThreadId.make("thread-2") }))
+        const ear = yield* listen(other)
+        yield* codex.say(
+          started("P1"),
+          ...Array.from({ length: 1_100 }, (_, index) => ({
+            method: "item/started",
+            params: { threadId: "T1", turnId: "P1", item: item(`item ${index}`) }
+          })),
+          { method: "item/completed", params: { threadId: "T1", turnId: "P1", item: item("last") } },
+          completed("P1"),
+          started("P2", "T2")
+        )
+        const waiting = yield* Effect.forkScoped(ear.until("turn.started"))
+        // The clock goes on for as long as it takes, for nobody knows when the reader comes to a stop.
+        yield* Effect.raceFirst(
+          Fiber.join(waiting),
+          Effect.forever(Effect.andThen(TestClock.adjust("10 seconds"), Effect.yieldNow))
+        )
+
+        const late = yield* listen(still)
+        yield* late.until("turn.completed")
+        const told = late.heard.flatMap((event) =>
+          event.type === "item.started" ? [event.providerItemId] : []
+        )
+        // In their order, each once; what did not find room was passed over, and what has ended is in the record.
+        assert.isAtLeast(told.length, 1_000)
+        assert.deepEqual(told, [...new Set(told)])
+        assert.deepEqual(late.types().slice(-2), ["item.completed", "turn.completed"])
+        assert.equal(late.types().filter((type) => type === "turn.completed").length, 1)
+      })
+  )
+})

@@ -12,7 +12,7 @@ import type {
   TurnId,
   MessageId
 } from "@turnkeeper/domain/ids"
-import type { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
+import type { ItemDetail, ItemKind, ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
 import type { Attachment, InteractionMode, RuntimeMode } from "@turnkeeper/domain/thread/Command"
 import type { Answer } from "@turnkeeper/domain/thread/Event"
 import type { Evidence } from "@turnkeeper/domain/thread/Owed"
@@ -51,6 +51,12 @@ export interface Health {
   readonly advice: string | null
 }
 
+/** A prompt that shows something, and what it is called on a button. */
+export interface Example {
+  readonly title: string
+  readonly prompt: string
+}
+
 export interface OpenOptions {
   readonly threadId: ThreadId
   readonly generation: Generation
@@ -61,6 +67,36 @@ export interface OpenOptions {
   readonly interactionMode: InteractionMode
   /** The cursor of an earlier generation on the same provider. */
   readonly resume: string | null
+  /** Present where a generation that went on without us is taken up again: what was heard of its open turn. */
+  readonly rejoin?: { readonly heard: HeardTurn | null }
+}
+
+/** What the tables have of a turn that was open when nobody could listen any more. */
+export interface HeardTurn {
+  /** Null: it is not known to carry a message of ours. */
+  readonly turnId: TurnId | null
+  /** Null: its prompt may or may not have been taken. */
+  readonly providerTurnId: ProviderTurnId | null
+  /** In their order. */
+  readonly items: ReadonlyArray<HeardItem>
+  /** The keys of its requests that are not closed. */
+  readonly requests: ReadonlyArray<string>
+}
+
+export interface HeardItem {
+  readonly providerItemId: string
+  readonly kind: ItemKind
+  readonly title: string
+  readonly detail: ItemDetail
+  /** What there is of an open one; null of one that has ended. */
+  readonly text: string | null
+}
+
+/** What a session did unheard: each thing once, and nothing that had been heard. To be taken in before `events`. */
+export interface Missed {
+  readonly events: ReadonlyArray<ProviderEvent>
+  /** The turn that runs behind them. */
+  readonly running: { readonly providerTurnId: ProviderTurnId; readonly turnId: TurnId | null } | null
 }
 
 export interface Prompt {
@@ -83,6 +119,8 @@ export interface ProviderSession {
    * once. Back-pressured: when nobody reads, the provider is slowed, never buffered without bound.
    */
   readonly events: Stream.Stream<ProviderEvent>
+  /** With `rejoin`, from an adapter that can say it; without it, the caller has to ask for the turn's truth. */
+  readonly missed?: Missed
   /**
    * Hands over one prompt. Succeeds when the provider took it, with its name for the turn. A failure
    * with reason `Unknown` means it may have been delivered; with any other reason it was not.
@@ -128,6 +166,8 @@ export interface Provider {
   readonly kind: string
   readonly displayName: string
   readonly capabilities: Capabilities
+  /** What a newcomer may click to see what it does. */
+  readonly examples?: ReadonlyArray<Example>
   /** Installed, version, signed in, models. Never fails, has a deadline of its own. */
   readonly probe: Effect.Effect<Health>
   /**

@@ -5,7 +5,7 @@
  * at which it was started, as the kernel tells it.
  */
 import { execFileSync } from "node:child_process"
-import { accessSync, constants, readdirSync, readFileSync } from "node:fs"
+import { accessSync, constants, readdirSync, readFileSync, readlinkSync } from "node:fs"
 import { delimiter, isAbsolute, join } from "node:path"
 import { Effect, Schedule } from "effect"
 
@@ -51,6 +51,61 @@ export const marked = (name: string, value: string): ReadonlyArray<ProcessId> =>
         .flatMap((entry) =>
           environmentOf(entry).includes(`\0${name}=${value}`) ? (statOf(Number(entry)) ?? []) : []
         )
+
+/** Whether this process was started with `name=value`, or a value that begins so, in its environment. */
+export const isMarked = (pid: number, name: string, value: string): boolean =>
+  environmentOf(String(pid)).includes(`\0${name}=${value}`)
+
+/**
+ * Whether this process, or one below it, is the one that listens on this TCP port: whoever asks there then
+ * talks to it and to nobody else. False where the system has no /proc.
+ */
+export const listensOn = (pid: number, port: number): boolean => {
+  const sockets = listeningSockets(pid, port)
+  return (
+    sockets.size > 0 &&
+    [pid, ...descendantsOf(pid).map((below) => below.pid)].some((one) =>
+      openFilesOf(one).some((file) => sockets.has(file))
+    )
+  )
+}
+
+/** As the links of open files name them. All processes of one network share this table. */
+const listeningSockets = (pid: number, port: number): ReadonlySet<string> => {
+  const wanted = port.toString(16).toUpperCase().padStart(4, "0")
+  const lines = ["tcp", "tcp6"].flatMap((table) => {
+    try {
+      return readFileSync(`/proc/${pid}/net/${table}`, "latin1").split("\n").slice(1)
+    } catch {
+      return []
+    }
+  })
+  return new Set(
+    lines.flatMap((line) => {
+      const [, local = "", , state, , , , , , inode] = line.trim().split(/\s+/)
+      return state === listening && local.endsWith(`:${wanted}`) ? [`socket:[${inode}]`] : []
+    })
+  )
+}
+
+/** TCP_LISTEN, as the kernel writes it. */
+const listening = "0A"
+
+const openFilesOf = (pid: number): ReadonlyArray<string> => {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).flatMap((name) => linkOf(`/proc/${pid}/fd/${name}`) ?? [])
+  } catch {
+    return []
+  }
+}
+
+const linkOf = (path: string): string | null => {
+  try {
+    return readlinkSync(path)
+  } catch {
+    return null
+  }
+}
 
 const environmentOf = (pid: string): string => {
   try {

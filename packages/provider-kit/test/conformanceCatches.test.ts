@@ -7,7 +7,7 @@ import { ProviderInstanceId, ProviderTurnId } from "@turnkeeper/domain/ids"
 import type { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
 import { Effect, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import type { Provider, ProviderSession } from "../src/Provider.ts"
+import type { LiveSession, Provider, ProviderSession } from "../src/Provider.ts"
 import { conformance, type Define } from "../src/testing/conformance.ts"
 import type { Control } from "../src/testing/control.ts"
 import { defaultCapabilities, makeScripted, type ScriptedOptions } from "../src/testing/ScriptedProvider.ts"
@@ -251,6 +251,121 @@ const promises: ReadonlyArray<readonly [broken: string, how: Break, caught: stri
     "a provider that prints faster than anybody reads is slowed or coalesced, and loses nothing"
   ],
   [
+    "says what the log cannot keep",
+    {
+      events: (event) =>
+        event.type === "item.completed"
+          ? [{ ...event, detail: { ...event.detail, took: Number.NaN } }]
+          : [event]
+    },
+    "a turn ends in exactly one terminal event, and completes on the provider's word"
+  ],
+  [
+    "keeps what it used to itself",
+    { events: (event) => (event.type === "usage" ? [] : [event]) },
+    "what a turn used is told"
+  ],
+  [
+    "cannot plan",
+    {
+      options: { capabilities: { planMode: true } },
+      session: (session) => ({
+        ...session,
+        send: (prompt) =>
+          prompt.interactionMode === "plan"
+            ? Effect.andThen(session.stop("kill"), session.send(prompt))
+            : session.send(prompt)
+      })
+    },
+    "a turn in plan mode completes, and so does the next one in the usual mode"
+  ],
+  [
+    "tells every session of every turn",
+    {
+      provider: (provider) => {
+        const everywhere = new Set<ProviderTurnId>()
+        const gossiping = (event: ProviderEvent): ReadonlyArray<ProviderEvent> => {
+          if (event.type !== "text.delta" || event.providerTurnId === null) return [event]
+          everywhere.add(event.providerTurnId)
+          return [
+            event,
+            ...[...everywhere].map((providerTurnId) => ({
+              type: "error.final" as const,
+              providerTurnId,
+              message: "heard of it"
+            }))
+          ]
+        }
+        return {
+          ...provider,
+          open: (options) =>
+            Effect.map(provider.open(options), (session) => ({
+              ...session,
+              events: session.events.pipe(Stream.flatMap((event) => Stream.fromIterable(gossiping(event))))
+            }))
+        }
+      }
+    },
+    "sessions that work at the same time hear of their own turns only"
+  ],
+  [
+    "interrupts only by name",
+    {
+      session: (session) => ({
+        ...session,
+        interrupt: (name) => session.interrupt(name ?? ProviderTurnId.make("no-such-turn"))
+      })
+    },
+    "an interrupt that names no turn ends the one that runs"
+  ],
+  [
+    "lists the dead",
+    {
+      control: (control) => {
+        const ever = new Map<string, LiveSession>()
+        control.always("list", (real) =>
+          Effect.map(real, (live) => {
+            for (const one of live) ever.set(one.threadId, one)
+            return [...ever.values()]
+          })
+        )
+      },
+      provider: (provider) => ({
+        ...provider,
+        open: (options) => Effect.tap(provider.open(options), () => provider.listLive)
+      })
+    },
+    "after a death the session is listed no more, and the thread can be opened again"
+  ],
+  [
+    "takes a turn that has not spoken yet for one that was cut off",
+    {
+      provider: (provider) => ({
+        ...provider,
+        evidence: (query) =>
+          Effect.map(provider.evidence(query), (found) =>
+            found.type === "found" && found.running
+              ? { ...found, running: false, outcome: "interrupted", message: null, texts: [] }
+              : found
+          )
+      })
+    },
+    "a turn that was only just sent is not over in the record"
+  ],
+  [
+    "knows its record only while a session is open",
+    {
+      provider: (provider) => ({
+        ...provider,
+        evidence: (query) =>
+          Effect.flatMap(provider.listLive, (live) =>
+            live.length === 0 ? Effect.succeed({ type: "absent" as const }) : provider.evidence(query)
+          )
+      })
+    },
+    "the record can be read while no session is open"
+  ],
+  [
     "is not what it says",
     { provider: (provider) => ({ ...provider, capabilities: { ...provider.capabilities, fork: true } }) },
     "it is what its driver says it is, and its probe answers"
@@ -286,7 +401,7 @@ const checksOf = (how: Break, exceptions: { readonly [check: string]: string } =
   conformance(
     "broken",
     {
-      capabilities: defaultCapabilities,
+      capabilities: { ...defaultCapabilities, ...how.options?.capabilities },
       // Short: what never comes is waited for in full.
       patience: { clock: "virtual", pass: TestClock.adjust(40), stepMs: 40, deadlineMs: 20_000 },
       cwd: "/",

@@ -38,6 +38,13 @@ export class Unreachable extends Schema.TaggedError<Unreachable>()("Unreachable"
 
 export type CallFailed = Refused | NoAnswer | Unreachable
 
+/** The server has no stream of events there: it says so, or answers with something else. */
+export class NotOffered extends Schema.TaggedError<NotOffered>()("NotOffered", { path: Schema.String }) {
+  override get message() {
+    return `OpenCode tells no events at ${this.path}.`
+  }
+}
+
 export interface Call {
   readonly body?: unknown
   readonly directory?: string
@@ -56,7 +63,9 @@ export interface Api {
   /** As `get`, with the cursor of the next page. */
   readonly page: <A>(path: string, call: Call) => Effect.Effect<Answer<A>, CallFailed>
   /** Everything that happens, from the moment at which the server says `server.connected`. */
-  readonly events: Stream.Stream<Native, Unreachable>
+  readonly events: Stream.Stream<Native, Unreachable | NotOffered>
+  /** As `events`, of this directory alone and without the sequence. */
+  readonly eventsIn: (directory: string) => Stream.Stream<Native, Unreachable | NotOffered>
 }
 
 export interface ApiOptions {
@@ -113,40 +122,44 @@ export const make = (options: ApiOptions): Api => {
     <A>(path: string, call: Call) =>
       Effect.map(ask<A>(method, path, call), ({ body }) => body)
 
-  const connect = Effect.tryPromise({
-    try: async (signal) => {
-      // The signal of this call ends with it; the stream is ended by cancelling its reader.
-      const response = await request("GET", "/global/event", { deadline: 0 }, signal)
-      if (!response.ok || response.body === null) {
+  const connect = (path: string, call: Call) =>
+    Effect.tryPromise({
+      try: async (signal) => {
+        // The signal of this call ends with it; the stream is ended by cancelling its reader.
+        const response = await request("GET", path, call, signal)
+        const isStream = response.headers.get("content-type")?.startsWith("text/event-stream") === true
+        if (response.ok && isStream && response.body !== null) return response.body
         await response.body?.cancel()
+        // An older server has its web page, or nothing, at a path that it does not know.
+        if (response.ok || response.status === 404) throw new NotOffered({ path })
         throw new Error(`OpenCode answered ${response.status}.`)
-      }
-      return response.body
-    },
-    catch: unreachable
-  })
+      },
+      catch: (error) => (error instanceof NotOffered ? error : unreachable(error))
+    })
 
-  const events = Stream.unwrap(
-    Effect.map(connect, (body) =>
-      Stream.fromReadableStream({ evaluate: () => body, onError: unreachable }).pipe(
-        Stream.decodeText,
-        Stream.splitLines,
-        Stream.filter((line) => line.startsWith("data:")),
-        Stream.map((line) => {
-          tap?.("received", line)
-          return nativeOf(parsed(line.slice(5)))
-        }),
-        Stream.filter((event) => event !== null)
+  const eventsAt = (path: string, call: Call, eventIn: (line: unknown) => unknown) =>
+    Stream.unwrap(
+      Effect.map(connect(path, call), (body) =>
+        Stream.fromReadableStream({ evaluate: () => body, onError: unreachable }).pipe(
+          Stream.decodeText,
+          Stream.splitLines,
+          Stream.filter((line) => line.startsWith("data:")),
+          Stream.map((line) => {
+            tap?.("received", line)
+            return nativeOf(eventIn(parsed(line.slice(5))))
+          }),
+          Stream.filter((event) => event !== null)
+        )
       )
     )
-  )
 
   return {
     get: bodyOf("GET"),
     post: bodyOf("POST"),
     patch: bodyOf("PATCH"),
     page: (path, call) => ask("GET", path, call),
-    events
+    events: eventsAt("/global/event", { deadline: 0 }, (line) => Reflect.get(Object(line), "payload")),
+    eventsIn: (directory) => eventsAt("/event", { directory, deadline: 0 }, (line) => line)
   }
 }
 
@@ -191,9 +204,8 @@ const refused = (status: number, text: string): Refused => {
   })
 }
 
-const nativeOf = (line: unknown): Native | null => {
-  const { payload } = Object(line) as { payload?: unknown }
-  const { type, properties, syncEvent } = Object(payload) as Record<string, unknown>
+const nativeOf = (event: unknown): Native | null => {
+  const { type, properties, syncEvent } = Object(event) as Record<string, unknown>
   if (typeof type !== "string") return null
   return { type, properties: type === "sync" ? syncEvent : properties }
 }

@@ -15,6 +15,7 @@ import { ProviderTurnId } from "@turnkeeper/domain/ids"
 import type { TurnId } from "@turnkeeper/domain/ids"
 import type { ItemKind } from "@turnkeeper/domain/runtime/ProviderEvent"
 import { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
+import type { HeardTurn } from "@turnkeeper/provider-kit/Provider"
 import { Deferred, Effect, Schema } from "effect"
 import type {
   AssistantMessage,
@@ -30,11 +31,12 @@ import type {
   TextPart,
   ToolPart
 } from "./protocol.ts"
-import { isSecondApi, quiet } from "./protocol.ts"
+import { isMessage, isSecondApi, quiet } from "./protocol.ts"
 import type { Answer } from "./record.ts"
 import { answerOf, errorText, isAbort, isContinuation, outcomeOf, sentenceIn } from "./record.ts"
 import type { Held } from "./requests.ts"
 import { permission, question } from "./requests.ts"
+import { endOfMessageId } from "./settings.ts"
 import { detailOf, endOf, kindOf, outputOf, titleOf } from "./tools.ts"
 
 interface Item {
@@ -117,7 +119,8 @@ const declinedKept = 256
 
 const areEvents = Schema.is(Schema.Array(ProviderEvent))
 
-export const make = (): Conversation => {
+/** `heard`: of a session that went on without us, what was told of its open turn. */
+export const make = (heard: HeardTurn | null = null): Conversation => {
   let active: Turn | null = null
   let sending: Sending | null = null
   const ended = recent(endedKept)
@@ -128,8 +131,14 @@ export const make = (): Conversation => {
   const commands = new Map<string, string>()
 
   const begin = (id: string, turnId: TurnId | null): ReadonlyArray<ProviderEvent> => {
-    active = newTurn(id, turnId)
-    return [{ type: "turn.started", providerTurnId: ProviderTurnId.make(id), turnId }]
+    const known = heard !== null && isHeard(heard, id) ? heard : null
+    const ours = turnId ?? known?.turnId ?? null
+    active = newTurn(id, ours)
+    for (const { kind, providerItemId, text } of known?.items ?? []) {
+      const open = text !== null
+      active.items.set(providerItemId, { kind, started: true, done: !open, text: text ?? "", holed: open })
+    }
+    return [{ type: "turn.started", providerTurnId: ProviderTurnId.make(id), turnId: ours }]
   }
 
   const settle = (turn: Turn): ReadonlyArray<ProviderEvent> => {
@@ -148,8 +157,11 @@ export const make = (): Conversation => {
 
   // The parts of the conversation, in the order in which OpenCode tells of them.
 
-  const heardMessage = (info: Message): ReadonlyArray<ProviderEvent> =>
-    info.role === "user" ? heardUser(info.id) : heardAnswer(info)
+  /** Looked at before anything changes: a message without its shape must not take a turn with it. */
+  const heardMessage = (info: unknown): ReadonlyArray<ProviderEvent> => {
+    if (!isMessage(info)) return [{ type: "unknown", method: "message.updated" }]
+    return info.role === "user" ? heardUser(info.id) : heardAnswer(info)
+  }
 
   const heardUser = (id: string): ReadonlyArray<ProviderEvent> =>
     sending?.id === id ? sendSettled(true) : []
@@ -168,6 +180,8 @@ export const make = (): Conversation => {
 
   /** Makes the turn that this answer belongs to the active one; null when it says nothing new. */
   const turnOf = ({ parentID, time }: AssistantMessage): ReadonlyArray<ProviderEvent> | null => {
+    // Who answers it has got it, whether or not its echo was heard.
+    if (sending?.id === parentID) return sendSettled(true)
     if (active !== null && (active.id === parentID || active.continued.has(parentID))) return []
     if (ended.has(parentID)) return null
     if (active !== null && continuations.has(parentID)) {
@@ -361,7 +375,7 @@ export const make = (): Conversation => {
     const given = properties as never
     switch (type) {
       case "message.updated":
-        return heardMessage((given as { info: Message }).info)
+        return heardMessage((given as { info?: unknown }).info)
       case "message.part.updated":
         return heardPart((given as { part: Part }).part)
       case "message.part.delta":
@@ -478,6 +492,10 @@ export const make = (): Conversation => {
     }
   }
 }
+
+/** Whether this message began the turn that was heard of. */
+export const isHeard = ({ providerTurnId, turnId }: HeardTurn, id: string): boolean =>
+  providerTurnId === null ? turnId !== null && id.endsWith(endOfMessageId(turnId)) : providerTurnId === id
 
 const asked = new Set([
   "permission.asked",

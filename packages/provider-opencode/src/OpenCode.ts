@@ -27,11 +27,14 @@ import type {
   ProviderSession
 } from "@turnkeeper/provider-kit/Provider"
 import type { Operation, ProviderError } from "@turnkeeper/provider-kit/ProviderError"
+import * as Outliving from "@turnkeeper/provider-kit/Outliving"
+import * as SessionBook from "@turnkeeper/provider-kit/SessionBook"
 import * as SharedProcess from "@turnkeeper/provider-kit/SharedProcess"
-import { Context, Deferred, Effect, Layer, Schedule, Stream } from "effect"
-import type { Duration, Scope } from "effect"
+import { Context, Deferred, Duration, Effect, Layer, RcMap, Schedule, Stream } from "effect"
+import type { Scope } from "effect"
 import { createHash } from "node:crypto"
 import { mkdirSync } from "node:fs"
+import { join } from "node:path"
 import * as Api from "./Api.ts"
 import { failWith, wrapWith } from "./faults.ts"
 import * as HealthCheck from "./health.ts"
@@ -48,6 +51,13 @@ export interface OpenCodeOptions {
   readonly binary?: string
   /** A server that runs already, in place of one of our own. */
   readonly server?: { readonly url: string; readonly username?: string; readonly password?: string }
+  /**
+   * A server of our own goes on working when we are killed, and the next one of us joins it; an orderly stop
+   * ends it. Needs Linux, and is ignored elsewhere.
+   */
+  readonly outlive?: boolean
+  /** How long it then goes on without any of us. Minutes; an hour when absent. */
+  readonly abandonAfterMinutes?: number
   /** Where the processes that run are on record. */
   readonly ledgerDirectory: string
   /** Added to the server's own environment. */
@@ -75,6 +85,7 @@ const defaultTimeouts: Timeouts = {
   call: "10 seconds",
   send: "30 seconds",
   turn: "10 seconds",
+  standstill: "30 seconds",
   start: "30 seconds",
   open: "30 seconds",
   evidence: "60 seconds",
@@ -84,13 +95,16 @@ const defaultTimeouts: Timeouts = {
   silence: "45 seconds"
 }
 
-export const capabilitiesOf = ({ server }: Pick<OpenCodeOptions, "server">): Capabilities => ({
+const outlives = ({ outlive, server }: Pick<OpenCodeOptions, "outlive" | "server">): boolean =>
+  server !== undefined || (outlive === true && Outliving.isPossible)
+
+export const capabilitiesOf = (options: Pick<OpenCodeOptions, "outlive" | "server">): Capabilities => ({
   steer: false,
   resume: true,
   history: true,
-  // A server that is not ours works on while we are away, and what it asked is read again.
-  outlivesServer: server !== undefined,
-  reasksRequests: server !== undefined,
+  // It works on while we are away, and what it asked is read again.
+  outlivesServer: outlives(options),
+  reasksRequests: outlives(options),
   modelSwitch: "in_session",
   approvals: true,
   questions: true,
@@ -117,6 +131,10 @@ interface Running {
   readonly children: Map<string, Session.Session>
   /** Turns of which it is not known whether this server has taken their message. */
   readonly doubtful: Set<TurnId>
+  /** Whose conversations are whose, for the next one of us. */
+  readonly book: SessionBook.SessionBook
+  /** What happens in this directory is heard for as long as the scope is open. */
+  hear: (directory: string) => Effect.Effect<void, Serve.StartFailed, Scope.Scope>
   over: boolean
 }
 
@@ -136,9 +154,13 @@ export const make = Effect.fn("OpenCode.make")(function* (
     start: start(options, env, ledger, timeouts),
     isOver: (running: Running) => running.over
   })
-  const { survived } = yield* ledger.reap
-  const orphans = yield* ensureGone(marked(Serve.markName, ownerOf(options)))
-  const pids = [...survived, ...orphans.map(({ pid }) => pid)]
+  /** Null: ours does not live on. */
+  const lasting = () =>
+    outlives(options) && options.server === undefined
+      ? outlivingOptions(options, env, ledger, timeouts)
+      : null
+  const wanted = lasting()
+  const pids = yield* wanted === null ? endAll(options, ledger) : Outliving.reap(wanted)
   if (pids.length > 0) {
     yield* Effect.logWarning("a process of an earlier run of OpenCode could not be ended", { pids })
   }
@@ -155,27 +177,39 @@ export const make = Effect.fn("OpenCode.make")(function* (
     }
     const scope = yield* Effect.scope
     const running = yield* server.get.pipe(Effect.mapError(wrap("open")))
-    const opening = { wanted, running, timeouts, scope, fail, wrap }
+    const opening: Opening = { wanted, running, timeouts, scope, fail, wrap }
     const info = yield* wanted.resume === null
       ? create(opening).pipe(Effect.mapError(wrap("open")))
       : resume(opening, wanted.resume)
+    yield* running.hear(info.directory).pipe(Effect.mapError(wrap("open")))
     const session = yield* Effect.uninterruptible(
       Effect.tap(
         Effect.sync(() => register(opening, info)),
         (one) => SharedProcess.endWithScope(scope, one, one.sessionID, running, timeouts.close)
       )
     )
+    if (wanted.rejoin !== undefined) {
+      const missed = yield* rejoin(session, running, timeouts.open).pipe(Effect.mapError(wrap("open")))
+      return { ...session, missed }
+    }
     if (wanted.resume !== null)
-      yield* join(session, running, timeouts.open).pipe(Effect.mapError(wrap("open")))
+      yield* joined(session, running, timeouts.open).pipe(Effect.mapError(wrap("open")))
     return session
   })
 
-  const listLive = Effect.suspend(() => {
-    const running = server.current()
+  /** Whether a server may be at work that was at work before us. */
+  const mayBeLeft = () => {
+    if (options.server !== undefined) return SessionBook.make(sessionsFileOf(options)).entries().length > 0
+    const wanted = lasting()
+    return wanted !== null && Outliving.find(wanted) !== null
+  }
+
+  const listLive = Effect.suspend(() =>
     // Without a server there is no session; none is started to find that out.
-    if (running === null || running.sessions.size === 0) return Effect.succeed<ReadonlyArray<LiveSession>>([])
-    return live(running, timeouts.call).pipe(Effect.mapError(wrap("list")))
-  })
+    server.current() === null && !mayBeLeft()
+      ? Effect.succeed<ReadonlyArray<LiveSession>>([])
+      : withServer("list", (running) => live(running, timeouts.call).pipe(Effect.mapError(wrap("list"))))
+  )
 
   const evidence = (query: EvidenceQuery): Effect.Effect<Evidence, ProviderError> => {
     const { resume } = query
@@ -223,12 +257,25 @@ export const make = Effect.fn("OpenCode.make")(function* (
   }
 })
 
+/** Ends what earlier servers of ours have left, with all that it started. Returns what did not go away. */
+const endAll = Effect.fnUntraced(function* (options: OpenCodeOptions, ledger: ProcessLedger.ProcessLedger) {
+  const { survived } = yield* ledger.reap
+  const orphans = yield* ensureGone(marked(Serve.markName, ownerOf(options)))
+  return [...survived, ...orphans.map(({ pid }) => pid)]
+})
+
+/** The book of a server that is not ours. */
+const sessionsFileOf = ({ ledgerDirectory, server }: OpenCodeOptions): string | null =>
+  server === undefined
+    ? null
+    : join(ledgerDirectory, `${createHash("sha256").update(server.url).digest("hex").slice(0, 24)}.sessions`)
+
 const binaryOf = (options: OpenCodeOptions, env: Readonly<Record<string, string | undefined>>) =>
   findProgram(options.binary ?? (env["TURNKEEPER_OPENCODE_BIN"] || "opencode"), env)
 
 /** What a server of this data directory and this instance marks its children with. */
 const ownerOf = ({ ledgerDirectory, instanceId }: OpenCodeOptions): string =>
-  `${createHash("sha256").update(`${ledgerDirectory}\n${instanceId}`).digest("hex").slice(0, 24)}.`
+  Outliving.ownerMark(ledgerDirectory, instanceId)
 
 // Sessions
 
@@ -289,10 +336,17 @@ const register = (
     scope,
     endCommands: (commands) => endCommands(running.process, commands),
     killProcess: running.process?.kill ?? null,
-    doubt: (turnId) => void running.doubtful.add(turnId),
-    settled: (turnId) => void running.doubtful.delete(turnId)
+    doubt: (turnId) => {
+      running.doubtful.add(turnId)
+      running.book.sends(info.id, turnId)
+    },
+    settled: (turnId) => void running.doubtful.delete(turnId),
+    onExit: () => running.book.closed(info.id, wanted.generation),
+    worksForUs: (sessionID) => running.children.get(sessionID) === session,
+    ...(wanted.rejoin === undefined ? {} : { rejoin: wanted.rejoin })
   })
   running.sessions.set(info.id, session)
+  running.book.opened(info.id, { ...wanted, directory: info.directory })
   return session
 }
 
@@ -303,17 +357,34 @@ const register = (
 const endCommands = (process: Serve.Serving | null, commands: ReadonlyArray<string>) =>
   Effect.suspend(() => {
     if (process === null || commands.length === 0) return Effect.succeed<ReadonlyArray<string>>([])
-    const found = descendantsOf(process.pid).filter((one) =>
-      argumentsOf(one).some((argument) => commands.some((command) => argument.includes(command)))
-    )
+    const found = descendantsOf(process.pid).filter((one) => {
+      const said = argumentsOf(one)
+      return (
+        !Outliving.isWatcher(said) &&
+        said.some((argument) => commands.some((command) => argument.includes(command)))
+      )
+    })
     return Effect.map(
       ensureGone([...found, ...found.flatMap(({ pid }) => descendantsOf(pid))]),
       (left): ReadonlyArray<string> => left.map((one) => argumentsOf(one).join(" "))
     )
   })
 
+/** What it did without us, with the sessions that work for it. */
+const rejoin = Effect.fnUntraced(function* (
+  session: Session.Session,
+  { api, children }: Running,
+  deadline: Duration.Input
+) {
+  const asking = { api, directory: session.directory, deadline }
+  for (const child of yield* History.descendantsOf(asking, session.sessionID, childrenMax)) {
+    if (children.size < childrenMax) children.set(child, session)
+  }
+  return yield* session.rejoin
+})
+
 /** What is in the record already is no news; a turn that runs is joined. */
-const join = Effect.fnUntraced(function* (
+const joined = Effect.fnUntraced(function* (
   session: Session.Session,
   { api }: Running,
   deadline: Duration.Input
@@ -332,30 +403,59 @@ const join = Effect.fnUntraced(function* (
   if (runs) yield* session.adopt(newest)
 })
 
-const live = Effect.fnUntraced(function* ({ api, sessions }: Running, deadline: Duration.Input) {
-  const here = [...sessions.values()].filter((session) => !session.isOver())
-  const directories = [...new Set(here.map(({ directory }) => directory))]
+const live = Effect.fnUntraced(function* ({ api, book, sessions }: Running, deadline: Duration.Input) {
+  const entries = book.entries()
+  const directories = [...new Set(entries.flatMap(({ directory }) => directory ?? []))]
   const statuses = yield* Effect.forEach(
     directories,
     (directory) => History.statuses({ api, directory, deadline }),
     { concurrency: 4 }
   )
   const busy = new Set(statuses.flatMap((all) => Object.keys(all).filter((id) => all[id]?.type !== "idle")))
-  return here.map((session): LiveSession => {
-    const turn = session.active()
-    // In a turn's first moments OpenCode does not call the session busy yet; it has the message.
-    const works = turn !== null && (busy.has(session.sessionID) || !turn.busy)
-    return {
-      threadId: session.threadId,
-      generation: session.generation,
-      activeProviderTurnId: works ? ProviderTurnId.make(turn.id) : null,
-      activeTurnId: works ? turn.turnId : null
-    }
-  })
+  const found = yield* Effect.forEach(
+    entries,
+    (entry) => {
+      const session = sessions.get(entry.name)
+      return session === undefined
+        ? unheld({ api, deadline }, entry, busy)
+        : Effect.succeed(session.isOver() ? null : held(session, busy))
+    },
+    { concurrency: 8 }
+  )
+  return found.filter((one) => one !== null)
+})
+
+const held = (session: Session.Session, busy: ReadonlySet<string>): LiveSession => {
+  const turn = session.active()
+  // In a turn's first moments OpenCode does not call the session busy yet; it has the message.
+  const works = turn !== null && (busy.has(session.sessionID) || !turn.busy)
+  return {
+    threadId: session.threadId,
+    generation: session.generation,
+    activeProviderTurnId: works ? ProviderTurnId.make(turn.id) : null,
+    activeTurnId: works ? turn.turnId : null
+  }
+}
+
+/** One of an earlier server's: what it does is told by its record. */
+const unheld = Effect.fnUntraced(function* (
+  asking: Pick<History.Asking, "api" | "deadline">,
+  { generation, name, threadId }: SessionBook.Entry,
+  busy: ReadonlySet<string>
+): Effect.fn.Return<LiveSession | null, Api.CallFailed> {
+  const info = yield* History.sessionInfo(asking, name)
+  if (info === null) return null
+  const resting = { threadId, generation, activeProviderTurnId: null, activeTurnId: null }
+  if (!busy.has(name)) return resting
+  const { messages } = yield* History.seen({ ...asking, directory: info.directory }, name)
+  const newest = History.newestTurn(messages)
+  return newest === null
+    ? resting
+    : { ...resting, activeProviderTurnId: ProviderTurnId.make(newest.id), activeTurnId: newest.turnId }
 })
 
 const recorded = Effect.fnUntraced(function* (
-  { api, doubtful }: Running,
+  { api, book, doubtful }: Running,
   sessionID: string,
   turnId: TurnId,
   deadline: Duration.Input
@@ -364,11 +464,19 @@ const recorded = Effect.fnUntraced(function* (
   if (info === null)
     return { type: "none", message: "OpenCode no longer has the record of this conversation." }
   const asking = { api, directory: info.directory, deadline }
-  const truth = yield* History.messageTruth(asking, sessionID, turnId)
-  return truth.type === "absent" && doubtful.has(turnId)
+  const reading = History.messageTruth(asking, sessionID, turnId)
+  // An earlier one of us may have been cut off while it wrote the message: then it would be there soon.
+  const isInherited = book.inherited.has(turnId)
+  const truth = yield* isInherited
+    ? Effect.repeat(reading, { ...untilThere, until: ({ type }) => type === "found" })
+    : reading
+  return truth.type === "absent" && (doubtful.has(turnId) || isInherited)
     ? { type: "none", message: "The message may still be on its way inside OpenCode." }
     : truth
 })
+
+/** About five seconds. */
+const untilThere = { schedule: Schedule.spaced("250 millis"), times: 20 } as const
 
 // The server
 
@@ -379,7 +487,14 @@ const start = (
   timeouts: Timeouts
 ): Effect.Effect<Running, Serve.StartFailed, Scope.Scope> =>
   Effect.gen(function* () {
-    const process = options.server === undefined ? yield* spawn(options, env, ledger, timeouts) : null
+    const lasting =
+      outlives(options) && options.server === undefined
+        ? yield* lastingProcess(options, env, ledger, timeouts)
+        : null
+    const process =
+      options.server !== undefined
+        ? null
+        : (lasting?.process ?? (yield* spawn(options, env, ledger, timeouts)))
     const api = Api.make({
       url: options.server?.url ?? process?.url ?? "",
       password:
@@ -390,9 +505,12 @@ const start = (
     const running: Running = {
       api,
       process,
+      // All that happens is heard already, where the server tells it.
+      hear: () => Effect.void,
       sessions: new Map(),
       children: new Map(),
       doubtful: new Set(),
+      book: SessionBook.make(lasting?.sessionsFile ?? sessionsFileOf(options)),
       over: false
     }
     const end = (clean: boolean, message: string) =>
@@ -412,20 +530,25 @@ const start = (
     yield* Effect.addFinalizer(() =>
       Effect.andThen(process?.close ?? Effect.void, end(true, "The connection to OpenCode was closed."))
     )
-    // Whether it can be reached at all, and lets us in, is known at once.
-    yield* api.get("/global/health", { deadline: timeouts.start })
-    const connected = yield* Deferred.make<void>()
-    yield* listening(running, connected, timeouts.silence).pipe(
-      // A process of ours that lives and cannot be heard is of no use to anybody.
-      Effect.andThen(Effect.suspend(() => process?.kill ?? Effect.void)),
-      Effect.andThen(end(false, "OpenCode can no longer be reached.")),
-      Effect.forkScoped
+    // Whether it can be reached at all, lets us in and speaks our API, is known at once.
+    yield* HealthCheck.version(api, timeouts.start)
+    // A process of ours that lives and cannot be heard is of no use to anybody.
+    const lost = Effect.andThen(
+      process?.kill ?? Effect.void,
+      end(false, "OpenCode can no longer be reached.")
     )
-    yield* Deferred.await(connected).pipe(
-      Effect.timeoutOrElse({
-        duration: timeouts.start,
-        orElse: () => Effect.fail(new Api.NoAnswer({ path: "/global/event" }))
-      })
+    const hearing = (ear: Ear, deadline: Duration.Input) =>
+      keepHearing(ear, { deadline, silence: timeouts.silence, lost })
+    yield* hearing({ running, directory: null, events: api.events }, timeouts.start).pipe(
+      // An older server tells what happens by directory only.
+      Effect.catchTag("NotOffered", () =>
+        Effect.map(
+          hearByDirectory((directory) =>
+            hearing({ running, directory, events: api.eventsIn(directory) }, timeouts.open)
+          ),
+          (byDirectory) => void (running.hear = byDirectory)
+        )
+      )
     )
     return running
   }).pipe(
@@ -435,6 +558,58 @@ const start = (
     )
   )
 
+const notInstalled = Effect.suspend(() =>
+  Effect.fail(new Serve.StartFailed({ missing: true, text: HealthCheck.notInstalled.advice ?? "" }))
+)
+
+const lastingProcess = Effect.fnUntraced(function* (
+  options: OpenCodeOptions,
+  env: Readonly<Record<string, string | undefined>>,
+  ledger: ProcessLedger.ProcessLedger,
+  timeouts: Timeouts
+) {
+  const wanted = outlivingOptions(options, env, ledger, timeouts)
+  if (wanted === null) return yield* notInstalled
+  const program = yield* Outliving.acquire(wanted).pipe(
+    Effect.mapError(({ missing, text }) => new Serve.StartFailed({ missing, text }))
+  )
+  const process: Serve.Serving = {
+    ...program,
+    url: program.address,
+    password: program.secret,
+    gone: Effect.map(program.gone, ({ how, printed }) => ({
+      how,
+      message: `OpenCode ended: ${Outliving.lastLineOf(printed)}`
+    }))
+  }
+  return { process, sessionsFile: program.sessionsFile }
+})
+
+/** Null: there is no such program. */
+const outlivingOptions = (
+  options: OpenCodeOptions,
+  env: Readonly<Record<string, string | undefined>>,
+  ledger: ProcessLedger.ProcessLedger,
+  timeouts: Timeouts
+): Outliving.OutlivingOptions | null => {
+  const binary = binaryOf(options, env)
+  if (binary === null) return null
+  const { abandonAfterMinutes = 60, env: added, ledgerDirectory } = options
+  return {
+    binary,
+    ledger,
+    ledgerDirectory,
+    owner: ownerOf(options),
+    markName: Serve.markName,
+    arguments: () => Serve.commandLine,
+    env: (password) => Serve.environment(env, password),
+    settings: { added, abandonAfterMinutes },
+    addressIn: Serve.addressIn,
+    deadline: timeouts.start,
+    abandonAfter: Duration.minutes(abandonAfterMinutes)
+  }
+}
+
 const spawn = (
   options: OpenCodeOptions,
   env: Readonly<Record<string, string | undefined>>,
@@ -443,11 +618,7 @@ const spawn = (
 ) =>
   Effect.suspend(() => {
     const binary = binaryOf(options, env)
-    if (binary === null) {
-      return Effect.fail(
-        new Serve.StartFailed({ missing: true, text: HealthCheck.notInstalled.advice ?? "" })
-      )
-    }
+    if (binary === null) return notInstalled
     // Not in a project: what is asked without a directory is asked of no project.
     mkdirSync(options.ledgerDirectory, { recursive: true })
     return Serve.serve({
@@ -463,58 +634,123 @@ const spawn = (
 /** Tries to hear a server again: 0.1, 0.2, 0.4 … seconds, about 50 seconds in all. */
 const reconnecting = { schedule: Schedule.exponential("100 millis"), times: 8 } as const
 
+/** One stream of events: all that happen, or those of one directory. */
+interface Ear {
+  readonly running: Running
+  readonly directory: string | null
+  readonly events: Stream.Stream<Native, Api.Unreachable | Api.NotOffered>
+}
+
+/** At most so many streams at a time, each a connection of its own. */
+const directoriesMax = 100
+
+/** One stream for all sessions of a directory, for as long as there is one. */
+const hearByDirectory = (hearing: (directory: string) => Effect.Effect<void, Error, Scope.Scope>) =>
+  Effect.map(
+    RcMap.make({ lookup: hearing, capacity: directoriesMax }),
+    (streams): Running["hear"] =>
+      (directory) =>
+        RcMap.get(streams, directory).pipe(
+          Effect.mapError(({ message }) => new Serve.StartFailed({ missing: false, text: message }))
+        )
+  )
+
+/** Returns when the events are heard, and hears them until the scope closes or the server is `lost`. */
+const keepHearing = Effect.fnUntraced(function* (
+  ear: Ear,
+  {
+    deadline,
+    silence,
+    lost
+  }: {
+    readonly deadline: Duration.Input
+    readonly silence: Duration.Input
+    readonly lost: Effect.Effect<void>
+  }
+) {
+  const connected = yield* Deferred.make<void, Api.NotOffered>()
+  yield* listening(ear, connected, silence).pipe(
+    Effect.andThen(lost),
+    Effect.catch((none) => Deferred.fail(connected, none)),
+    Effect.forkScoped
+  )
+  yield* Deferred.await(connected).pipe(
+    Effect.timeoutOrElse({
+      duration: deadline,
+      orElse: () =>
+        Effect.fail(new Api.NoAnswer({ path: ear.directory === null ? "/global/event" : "/event" }))
+    })
+  )
+})
+
 /**
  * Hears the events for as long as the server can be reached. The stream has no memory: after it broke, what
- * happened meanwhile is read from the record.
+ * happened meanwhile is read from the record. Fails only where there never was a stream.
  */
 const listening = (
-  running: Running,
-  connected: Deferred.Deferred<void>,
+  ear: Ear,
+  connected: Deferred.Deferred<void, Api.NotOffered>,
   silence: Duration.Input
-): Effect.Effect<void> => {
+): Effect.Effect<void, Api.NotOffered> => {
+  const { running, events } = ear
   const once = Effect.suspend(() => {
     let heard = false
-    return running.api.events.pipe(
+    return events.pipe(
       Stream.timeoutOrElse({
         duration: silence,
         orElse: () =>
           Stream.fail(new Api.Unreachable({ delivered: "unknown", text: "OpenCode has fallen silent." }))
       }),
       Stream.runForEach((native) => {
-        if (native.type !== "server.connected" || heard) return route(running, native)
+        if (native.type !== "server.connected" || heard) return route(ear, native)
         heard = true
         const first = Deferred.doneUnsafe(connected, Effect.void)
-        return first ? Effect.void : catchUp(running)
+        return first ? Effect.void : catchUp(ear)
       }),
       // A stream that ended is as good as one that broke; one that had been heard is tried anew from the start.
-      Effect.ignore,
+      Effect.catch((error) =>
+        error._tag === "NotOffered" && !Deferred.isDoneUnsafe(connected) ? Effect.fail(error) : Effect.void
+      ),
       Effect.andThen(Effect.suspend(() => (heard ? Effect.void : Effect.fail("not heard" as const))))
     )
   })
-  return once.pipe(Effect.retry(reconnecting), Effect.repeat({ while: () => !running.over }), Effect.ignore)
+  return once.pipe(
+    Effect.retry({ ...reconnecting, while: (error) => error === "not heard" }),
+    Effect.repeat({ while: () => !running.over }),
+    Effect.catch((error) => (error === "not heard" ? Effect.void : Effect.fail(error)))
+  )
 }
 
-const catchUp = (running: Running) =>
-  Effect.forEach([...running.sessions.values()], (session) => session.catchUp, { discard: true })
+/** Of a directory's stream only its own: whatever a server tells there, nobody hears it twice. */
+const hears = ({ directory }: Ear, session: Session.Session): boolean =>
+  directory === null || session.directory === directory
+
+const catchUp = (ear: Ear) =>
+  Effect.forEach(
+    [...ear.running.sessions.values()].filter((session) => hears(ear, session)),
+    (session) => session.catchUp,
+    { discard: true }
+  )
 
 /** Sessions that are not ours say nothing here; those that work for ours ask what they ask in our turn. */
-const route = (running: Running, { type, properties }: Native): Effect.Effect<void> => {
-  const { sessions, children } = running
+const route = (ear: Ear, { type, properties }: Native): Effect.Effect<void> => {
+  const { sessions, children } = ear.running
   if (type === "sync") {
     const { aggregateID, seq } = Object(properties) as { aggregateID?: unknown; seq?: unknown }
     const session = typeof aggregateID === "string" ? sessions.get(aggregateID) : undefined
     return session === undefined || typeof seq !== "number" ? Effect.void : session.count(seq)
   }
   // The directory's whole state was thrown away, and with it whatever was being worked on.
-  if (type === "server.instance.disposed" || type === "global.disposed") return catchUp(running)
+  if (type === "server.instance.disposed" || type === "global.disposed") return catchUp(ear)
   const { sessionID, info } = Object(properties) as { sessionID?: unknown; info?: { parentID?: unknown } }
   if (typeof sessionID !== "string") return Effect.void
   const session = sessions.get(sessionID)
-  if (session !== undefined) return session.hear({ type, properties })
+  if (session !== undefined) return hears(ear, session) ? session.hear({ type, properties }) : Effect.void
   if (type === "session.created" && typeof info?.parentID === "string") {
     const parent = sessions.get(info.parentID) ?? children.get(info.parentID)
     if (parent !== undefined && children.size < childrenMax) children.set(sessionID, parent)
     return Effect.void
   }
-  return children.get(sessionID)?.hearChild({ type, properties }) ?? Effect.void
+  const parent = children.get(sessionID)
+  return parent !== undefined && hears(ear, parent) ? parent.hearChild({ type, properties }) : Effect.void
 }

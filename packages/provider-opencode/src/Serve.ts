@@ -61,6 +61,29 @@ export class StartFailed extends Schema.TaggedError<StartFailed>()("StartFailed"
 /** The environment variable that marks whatever a child of ours starts. */
 export const markName = "TURNKEEPER_OPENCODE_RUN"
 
+/** It chooses its port itself. */
+export const commandLine = [
+  "serve",
+  "--hostname",
+  "127.0.0.1",
+  "--port",
+  "0",
+  "--print-logs",
+  "--log-level",
+  "WARN"
+]
+
+export const environment = (env: ServeOptions["env"], password: string): ServeOptions["env"] => ({
+  ...env,
+  OPENCODE_SERVER_USERNAME: undefined,
+  OPENCODE_SERVER_PASSWORD: password,
+  // A program that replaces itself in the middle of a turn is no server.
+  OPENCODE_DISABLE_AUTOUPDATE: "1"
+})
+
+export const addressIn = (printed: string): string | null =>
+  /listening on (http:\/\/\S+)/.exec(printed)?.[1] ?? null
+
 export const serve = (options: ServeOptions): Effect.Effect<Serving, StartFailed, Scope.Scope> =>
   Effect.acquireRelease(start(options), ({ close }) => close).pipe(
     Effect.flatMap(({ listening, ...child }) =>
@@ -86,8 +109,8 @@ const start = Effect.fn("Serve.start")(function* (options: ServeOptions) {
   const stderr = lines(child.stderr, () => {})
   const stdout = lines(child.stdout, (text) => {
     // The program chooses its port; this line is the only place where it says which.
-    const url = /listening on (http:\/\/\S+)/.exec(text)?.[1]
-    if (url !== undefined) Deferred.doneUnsafe(listening, Effect.succeed(url))
+    const url = addressIn(text)
+    if (url !== null) Deferred.doneUnsafe(listening, Effect.succeed(url))
   })
   let how: Gone["how"] = "by itself"
 
@@ -139,23 +162,12 @@ type Child = ChildProcessByStdio<null, Readable, Readable>
 
 const spawned = (options: ServeOptions, password: string, mark: string) =>
   Effect.callback<Child, StartFailed>((resume) => {
-    const child = spawnProcess(
-      options.binary,
-      ["serve", "--hostname", "127.0.0.1", "--port", "0", "--print-logs", "--log-level", "WARN"],
-      {
-        cwd: options.cwd,
-        env: {
-          ...options.env,
-          OPENCODE_SERVER_USERNAME: undefined,
-          OPENCODE_SERVER_PASSWORD: password,
-          // A program that replaces itself in the middle of a turn is no server.
-          OPENCODE_DISABLE_AUTOUPDATE: "1",
-          [markName]: mark
-        },
-        detached: true,
-        stdio: ["ignore", "pipe", "pipe"]
-      }
-    )
+    const child = spawnProcess(options.binary, commandLine, {
+      cwd: options.cwd,
+      env: { ...environment(options.env, password), [markName]: mark },
+      detached: true,
+      stdio: ["ignore", "pipe", "pipe"]
+    })
     child.once("error", (error: NodeJS.ErrnoException) =>
       resume(
         new StartFailed({ missing: error.code === "ENOENT" || error.code === "EACCES", text: error.message })

@@ -8,9 +8,10 @@
  */
 import { ProviderTurnId } from "@turnkeeper/domain/ids"
 import type { Generation, ThreadId, TurnId } from "@turnkeeper/domain/ids"
+import type { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
 import type { Answer } from "@turnkeeper/domain/thread/Event"
 import * as Outbox from "@turnkeeper/provider-kit/Outbox"
-import type { Prompt, ProviderSession, TurnTruth } from "@turnkeeper/provider-kit/Provider"
+import type { HeardTurn, Missed, Prompt, ProviderSession, TurnTruth } from "@turnkeeper/provider-kit/Provider"
 import type { Operation, ProviderError } from "@turnkeeper/provider-kit/ProviderError"
 import { Clock, Deferred, Effect, Schedule, Semaphore } from "effect"
 import type { Duration, Scope } from "effect"
@@ -21,6 +22,7 @@ import type { Fail, Wrap } from "./faults.ts"
 import * as History from "./history.ts"
 import type { Native, Rule } from "./protocol.ts"
 import { permission, question } from "./requests.ts"
+import type { Held } from "./requests.ts"
 import type { Freedom } from "./settings.ts"
 import { messageIdOf, promptOf, rulesOf, sameFreedom } from "./settings.ts"
 
@@ -31,6 +33,8 @@ export interface Deadlines {
   readonly send: Duration.Input
   /** A turn's start or its end, after it was asked for. */
   readonly turn: Duration.Input
+  /** How long a listener that does not read may hold up those of the other sessions. */
+  readonly standstill: Duration.Input
 }
 
 export interface SessionOptions {
@@ -54,6 +58,11 @@ export interface SessionOptions {
   /** From now on it is not known whether OpenCode has taken this turn's message. */
   readonly doubt: (turnId: TurnId) => void
   readonly settled: (turnId: TurnId) => void
+  readonly onExit: () => void
+  /** Whether this session of OpenCode's works for ours. */
+  readonly worksForUs: (sessionID: string) => boolean
+  /** Present where it went on without us. What is told until `rejoin` has been read is part of that. */
+  readonly rejoin?: { readonly heard: HeardTurn | null }
 }
 
 export interface Session extends ProviderSession {
@@ -71,6 +80,8 @@ export interface Session extends ProviderSession {
   readonly catchUp: Effect.Effect<void>
   readonly adopt: (turn: { readonly id: string; readonly turnId: TurnId | null }) => Effect.Effect<void>
   readonly past: (ids: ReadonlyArray<string>) => void
+  /** Finds out what was not heard, from the record. */
+  readonly rejoin: Effect.Effect<Missed, CallFailed>
   /** Nobody reads the events any more: they are dropped, so that the server is not held up. */
   readonly abandon: () => void
   /** The last event. Does nothing the second time. */
@@ -85,7 +96,8 @@ export const make = (options: SessionOptions): Session => {
   const { sessionID, directory, api, deadlines, fail, wrap } = options
   const path = `/session/${sessionID}`
   const outbox = Outbox.make()
-  const conversation = Conversation.make()
+  const heard = options.rejoin?.heard ?? null
+  const conversation = Conversation.make(heard)
   const asking: History.Asking = { api, directory, deadline: deadlines.call }
   const stopping = Semaphore.makeUnsafe(1)
   let freedom = options.freedom
@@ -95,6 +107,38 @@ export const make = (options: SessionOptions): Session => {
   let sequence: number | null = null
   let looking = false
   let lookAgain = false
+  /** Present until what was missed has been read. */
+  let missed: Array<ProviderEvent> | null = options.rejoin === undefined ? null : []
+
+  /** Its listener stands still: nothing is told, and its record is read when it reads again. */
+  let deaf = false
+
+  const tell = (events: ReadonlyArray<ProviderEvent>): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      if (missed === null) return tellNow(events)
+      if (missed.length < missedMax) missed.push(...events)
+      else exit(false, "OpenCode said more than could be kept while its record was read.")
+      return Effect.void
+    })
+
+  /** Waits for the listener, and no longer than the others can bear. */
+  const tellNow = (events: ReadonlyArray<ProviderEvent>): Effect.Effect<void> =>
+    outbox.isFull() && !deaf
+      ? Effect.timeoutOrElse(outbox.put(events), {
+          duration: deadlines.standstill,
+          orElse: () => goDeaf(events)
+        })
+      : outbox.put(events)
+
+  const goDeaf = (untold: ReadonlyArray<ProviderEvent>) =>
+    Effect.suspend(() => {
+      deaf = true
+      const hearAgain = Effect.suspend(() => {
+        deaf = false
+        return catchUp
+      })
+      return outbox.put(untold).pipe(Effect.andThen(hearAgain), Effect.forkIn(options.scope), Effect.asVoid)
+    })
 
   const isOver = () => state === "over"
 
@@ -104,17 +148,18 @@ export const make = (options: SessionOptions): Session => {
       if (native.type === "session.deleted") {
         return Effect.sync(() => exit(state === "stopping", "This conversation was deleted in OpenCode."))
       }
-      return Effect.andThen(outbox.put(conversation.hear(native)), lookIfInDoubt)
+      if (deaf) return Effect.void
+      return Effect.andThen(tell(conversation.hear(native)), lookIfInDoubt)
     })
 
   const hearChild = (native: Native) =>
-    Effect.suspend(() => (isOver() ? Effect.void : outbox.put(conversation.hearChild(native))))
+    Effect.suspend(() => (isOver() || deaf ? Effect.void : tell(conversation.hearChild(native))))
 
   const count = (next: number) =>
     Effect.suspend(() => {
       const missed = sequence !== null && next > sequence + 1
       sequence = Math.max(sequence ?? 0, next)
-      return missed ? catchUp : Effect.void
+      return missed && !deaf ? catchUp : Effect.void
     })
 
   const catchUp = Effect.suspend(() => {
@@ -152,38 +197,71 @@ export const make = (options: SessionOptions): Session => {
         continue
       }
       if (isOver()) return
-      yield* outbox.put(conversation.read(seen.value.messages, seen.value.status))
+      yield* tell(conversation.read(seen.value.messages, seen.value.status))
       yield* readRequests
       looks = conversation.active() === turn ? looks + 1 : 1
       turn = conversation.active()
       if (conversation.inDoubt() && looks >= looksMax) {
-        yield* outbox.put(conversation.giveUp())
+        yield* tell(conversation.giveUp())
         return
       }
     }
   })
 
+  const openRequests = Effect.map(
+    History.openRequests(asking),
+    ({ permissions, questions }) =>
+      [...permissions.map(permission), ...questions.map(question)].filter(
+        (held) => held !== null && (held.sessionID === sessionID || options.worksForUs(held.sessionID))
+      ) as ReadonlyArray<Held>
+  )
+
   const readRequests = Effect.suspend(() => {
     const turn = conversation.active()
     // What was asked in a turn that was aborted stays in OpenCode's list for ever.
     if (turn === null || turn.idle || turn.interruptAsked) return Effect.void
-    return History.openRequests(asking).pipe(
-      Effect.flatMap(({ permissions, questions }) =>
-        outbox.put(
-          conversation.readRequests(
-            [...permissions.map(permission), ...questions.map(question)].filter(
-              (held) => held !== null && held.sessionID === sessionID
-            ) as never
-          )
-        )
-      ),
+    return openRequests.pipe(
+      Effect.flatMap((held) => tell(conversation.readRequests(held))),
       Effect.ignore
     )
+  })
+
+  const rejoin = Effect.gen(function* () {
+    const { id, messages, status } = yield* History.seenSince(
+      asking,
+      sessionID,
+      (one) => heard !== null && Conversation.isHeard(heard, one)
+    )
+    const newest = History.newestTurn(messages)
+    const from = id ?? (status.type === "idle" ? null : (newest?.id ?? null))
+    const first = messages.findIndex(({ info }) => info.id === from)
+    const before = first === -1 ? messages : messages.slice(0, first)
+    conversation.past(before.flatMap(({ info }) => (info.role === "user" ? [info.id] : [])))
+    if (from !== null) {
+      yield* tell(conversation.adopt(from, null))
+      yield* tell(conversation.read(messages.slice(first), status))
+    }
+    if (conversation.active() !== null) {
+      const open = yield* openRequests
+      yield* tell(conversation.readRequests(open))
+      const closed = (heard?.requests ?? []).filter((key) => !open.some((held) => held.id === key))
+      yield* tell(closed.map((requestKey) => ({ type: "request.resolved", requestKey })))
+    }
+    const events = missed ?? []
+    missed = null
+    const turn = conversation.active()
+    // What was said between the status and now may have been passed over: one more look finds it.
+    if (turn !== null) yield* catchUp
+    return {
+      events,
+      running: turn === null ? null : { providerTurnId: ProviderTurnId.make(turn.id), turnId: turn.turnId }
+    } satisfies Missed
   })
 
   const exit = (clean: boolean, message: string | null) => {
     if (state === "over") return
     state = "over"
+    options.onExit()
     conversation.end()
     outbox.end({ type: "session.exited", clean: clean || killAsked, message: killAsked ? null : message })
   }
@@ -263,7 +341,7 @@ export const make = (options: SessionOptions): Session => {
           History.hasMessage(asking, sessionID, sending.id).pipe(
             Effect.mapError(wrap("send")),
             Effect.flatMap((found) => {
-              if (found) return Effect.as(outbox.put(conversation.sendSettled(true)), true)
+              if (found) return Effect.as(tell(conversation.sendSettled(true)), true)
               // Told of an error, and not in the record: it is not coming any more.
               if (sending.error !== null) {
                 conversation.sendSettled(false)
@@ -436,10 +514,9 @@ export const make = (options: SessionOptions): Session => {
     count,
     catchUp,
     past: conversation.past,
+    rejoin,
     adopt: (turn) =>
-      Effect.suspend(() => outbox.put(conversation.adopt(turn.id, turn.turnId))).pipe(
-        Effect.andThen(catchUp)
-      ),
+      Effect.suspend(() => tell(conversation.adopt(turn.id, turn.turnId))).pipe(Effect.andThen(catchUp)),
     send,
     steer,
     interrupt,
@@ -451,3 +528,5 @@ export const make = (options: SessionOptions): Session => {
 }
 
 const grantsMax = 200
+/** Events that are kept until the record has been read. */
+const missedMax = 50_000

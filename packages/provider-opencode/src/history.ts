@@ -65,6 +65,39 @@ export const newestTurn = (messages: ReadonlyArray<Recorded>): RecordedTurn | nu
   return newest === undefined ? null : turnIn(messages, newest.info.id)
 }
 
+/** As `seen`, back to the message that `isIt` names, however far; to the newest page where there is none. */
+export const seenSince = Effect.fn("history.seenSince")(function* (
+  asking: Asking,
+  sessionID: string,
+  isIt: (messageID: string) => boolean
+) {
+  const status = yield* statusOf(asking, sessionID)
+  const found = yield* findMessages(asking, sessionID, isIt)
+  if (typeof found !== "string") return { status, messages: found.messages, id: found.id }
+  const { messages } = yield* seen(asking, sessionID)
+  return { status, messages, id: null }
+})
+
+/** The sessions that OpenCode made inside this one, and inside those. */
+export const descendantsOf = Effect.fnUntraced(function* (
+  { api, directory, deadline }: Asking,
+  sessionID: string,
+  max: number
+) {
+  const found: Array<string> = []
+  const waiting = [sessionID]
+  for (let id = waiting.shift(); id !== undefined && found.length < max; id = waiting.shift()) {
+    const children: ReadonlyArray<SessionInfo> = yield* api.get<ReadonlyArray<SessionInfo>>(
+      `/session/${id}/children`,
+      { directory, deadline }
+    )
+    const ids = children.map((child) => child.id)
+    found.push(...ids)
+    waiting.push(...ids)
+  }
+  return found.slice(0, max)
+})
+
 export const openRequests = ({ api, directory, deadline }: Asking) =>
   Effect.all({
     permissions: api.get<ReadonlyArray<PermissionRequest>>("/permission", { directory, deadline }),
@@ -81,11 +114,14 @@ export const hasMessage = ({ api, directory, deadline }: Asking, sessionID: stri
   )
 
 /** Reads from the newest message back to the one that is asked for, and so all that answers it. */
-const findTurn = Effect.fnUntraced(function* (
+const findMessages = Effect.fnUntraced(function* (
   { api, directory, deadline }: Asking,
   sessionID: string,
   isIt: (messageID: string) => boolean
-): Effect.fn.Return<RecordedTurn | "absent" | "too long", CallFailed> {
+): Effect.fn.Return<
+  { readonly id: string; readonly messages: ReadonlyArray<Recorded> } | "absent" | "too long",
+  CallFailed
+> {
   let messages: ReadonlyArray<Recorded> = []
   let cursor: string | null = null
   for (let page = 0; page < pagesMax; page++) {
@@ -96,12 +132,17 @@ const findTurn = Effect.fnUntraced(function* (
     )
     messages = [...body, ...messages]
     const found = body.find(({ info }) => info.role === "user" && isIt(info.id))
-    if (found !== undefined) return turnIn(messages, found.info.id) ?? "absent"
+    if (found !== undefined) return { id: found.info.id, messages }
     if (nextCursor === null || body.length === 0) return "absent"
     cursor = nextCursor
   }
   return "too long"
 })
+
+const findTurn = (asking: Asking, sessionID: string, isIt: (messageID: string) => boolean) =>
+  Effect.map(findMessages(asking, sessionID, isIt), (found) =>
+    typeof found === "string" ? found : (turnIn(found.messages, found.id) ?? ("absent" as const))
+  )
 
 /** Works on it, or is about to: it was asked last, and the session is busy. */
 const isWorkedOn = (turn: RecordedTurn, status: Status, newest: RecordedTurn | null): boolean =>

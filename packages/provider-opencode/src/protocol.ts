@@ -36,6 +36,17 @@ export interface AssistantMessage {
 
 export type Message = UserMessage | AssistantMessage
 
+const field = (value: unknown, name: string): unknown => Reflect.get(Object(value), name)
+
+/** With everything that decides which turn it is of, and whether that is over. */
+export const isMessage = (info: unknown): info is Message => {
+  if (typeof field(info, "id") !== "string") return false
+  const role = field(info, "role")
+  const time = field(info, "time")
+  const isTime = typeof time === "object" && time !== null && !Array.isArray(time)
+  return role === "assistant" ? isTime && typeof field(info, "parentID") === "string" : role === "user"
+}
+
 interface PartOf<Type extends string> {
   readonly type: Type
   readonly id: string

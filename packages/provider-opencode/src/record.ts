@@ -119,8 +119,12 @@ export const isAbort = (error: NativeError): boolean => error.name === aborted
 
 const messageMax = 2_000
 
-export const errorText = ({ name, data }: NativeError): string =>
-  sentenceIn(data?.message ?? name).slice(0, messageMax)
+/** Total: it is asked while a turn ends, and a turn ends also with an error that has not its shape. */
+export const errorText = (error: NativeError): string => {
+  const { name, data } = Object(error) as { name?: unknown; data?: { message?: unknown } | null }
+  const said = [data?.message, name].find((text) => typeof text === "string")
+  return sentenceIn(said ?? "OpenCode reported an error without words.").slice(0, messageMax)
+}
 
 /** A model service's refusal is passed on as its raw JSON body: a person reads the sentence inside. */
 export const sentenceIn = (text: string): string => {

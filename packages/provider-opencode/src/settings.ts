@@ -21,7 +21,7 @@ export const sameFreedom = (a: Freedom, b: Freedom): boolean =>
  */
 export const rulesOf = ({ runtimeMode, interactionMode }: Freedom): ReadonlyArray<Rule> => {
   // A plan changes nothing, however free its thread is; a command might.
-  const plan = interactionMode === "plan" ? ({ edit: "deny", bash: "ask" } as const) : {}
+  const plan = interactionMode === "plan" ? ({ edit: "deny", bash: "ask", task: "deny" } as const) : {}
   return Object.entries({ ...actions[runtimeMode], ...plan }).map(([permission, action]) => ({
     permission,
     pattern: "*",
@@ -29,11 +29,20 @@ export const rulesOf = ({ runtimeMode, interactionMode }: Freedom): ReadonlyArra
   }))
 }
 
+/** `task` is a sub-agent: its session has none of these rules, so that it may not begin where they matter most. */
 const actions: Record<RuntimeMode, Readonly<Record<string, Rule["action"]>>> = {
-  read_only: { bash: "ask", edit: "deny", external_directory: "ask", webfetch: "ask", doom_loop: "ask" },
+  read_only: {
+    bash: "ask",
+    edit: "deny",
+    task: "deny",
+    external_directory: "ask",
+    webfetch: "ask",
+    doom_loop: "ask"
+  },
   approval_required: {
     bash: "ask",
     edit: "ask",
+    task: "ask",
     external_directory: "ask",
     webfetch: "ask",
     doom_loop: "ask"
@@ -41,6 +50,7 @@ const actions: Record<RuntimeMode, Readonly<Record<string, Rule["action"]>>> = {
   full_access: {
     bash: "allow",
     edit: "allow",
+    task: "allow",
     external_directory: "allow",
     webfetch: "allow",
     doom_loop: "allow"

@@ -1,7 +1,8 @@
 /** What the real program said, as recorded, and what is told of it. */
 import { assert, describe, it } from "@effect/vitest"
-import { TurnId } from "@turnkeeper/domain/ids"
+import { ProviderTurnId, TurnId } from "@turnkeeper/domain/ids"
 import type { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
+import type { HeardTurn } from "@turnkeeper/provider-kit/Provider"
 import { breachesOf } from "@turnkeeper/provider-kit/testing/Listener"
 import * as fc from "fast-check"
 import * as Conversation from "../src/Conversation.ts"
@@ -37,6 +38,28 @@ const play = (lines: ReadonlyArray<Line>, conversation = Conversation.make()): H
 const ours = TurnId.make("turn-ours")
 
 const turnOf = (name: string, text: string) => chapter(recording(name), isHead, prompted(text))
+
+/** What the tables have of a turn of which this was told. */
+const heardOf = (id: string, events: ReadonlyArray<ProviderEvent>): HeardTurn => {
+  const ended = new Set(of(events, "item.completed").map(({ providerItemId }) => providerItemId))
+  const textOf = (item: string) =>
+    of(events, "text.delta")
+      .filter(({ providerItemId }) => providerItemId === item)
+      .map(({ text }) => text)
+      .join("")
+  return {
+    turnId: ours,
+    providerTurnId: ProviderTurnId.make(id),
+    requests: [],
+    items: of(events, "item.started").map(({ detail, kind, providerItemId, title }) => ({
+      detail,
+      kind,
+      providerItemId,
+      title,
+      text: ended.has(providerItemId) ? null : textOf(providerItemId)
+    }))
+  }
+}
 
 const ends = ({ events }: Heard) => of(events, "turn.completed").map(({ outcome }) => outcome)
 
@@ -218,6 +241,30 @@ describe("events that were missed", () => {
         // A command's end has its whole text; what an abort cut short is all that differs.
         if (of(whole.events, "turn.completed")[0]?.outcome === "completed")
           assert.deepEqual(texts(all), texts(whole.events))
+      })
+    )
+  })
+
+  it("while nobody was there are told to who comes later, who knows what had been told: each thing once", () => {
+    fc.assert(
+      fc.property(fc.constantFrom(...turns), fc.nat(200), ([name, text], at) => {
+        const lines = turnOf(name, text)
+        const whole = play(lines)
+        const { conversation, events } = play(lines.slice(0, Math.min(at, lines.length)))
+        const turn = conversation.active()
+        fc.pre(turn !== null)
+        const later = Conversation.make(heardOf(turn!.id, events))
+        const all = [
+          ...events,
+          ...later.adopt(turn!.id, null).slice(1),
+          ...later.read(recordOf(lines), { type: "idle" })
+        ]
+        assert.deepEqual(of(all, "turn.completed"), of(whole.events, "turn.completed"))
+        assert.deepEqual(breachesOf(all, false), [])
+        if (of(whole.events, "turn.completed")[0]?.outcome !== "completed") return
+        const ended = (heard: ReadonlyArray<ProviderEvent>) =>
+          of(heard, "item.completed").map(({ end, kind, providerItemId }) => [kind, end, providerItemId])
+        assert.deepEqual(ended(all), ended(whole.events))
       })
     )
   })

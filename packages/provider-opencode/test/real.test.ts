@@ -3,58 +3,20 @@
  * TURNKEEPER_OPENCODE_BIN names an `opencode`, and is skipped where it does not.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { MessageId, ProviderInstanceId, ThreadId, TurnId } from "@turnkeeper/domain/ids"
-import type { OpenOptions, Prompt, Provider } from "@turnkeeper/provider-kit/Provider"
-import { breachesOf, listen } from "@turnkeeper/provider-kit/testing/Listener"
+import { MessageId, ProviderInstanceId, TurnId } from "@turnkeeper/domain/ids"
+import type { OpenOptions, Provider } from "@turnkeeper/provider-kit/Provider"
+import { breachesOf } from "@turnkeeper/provider-kit/testing/Listener"
 import { Effect, Exit, Schedule, Scope } from "effect"
 import { spawn } from "node:child_process"
-import { existsSync, mkdirSync, readFileSync } from "node:fs"
+import { existsSync, readFileSync } from "node:fs"
 import { connect, createServer } from "node:net"
 import type { AddressInfo, Socket } from "node:net"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { afterAll, beforeAll } from "vitest"
 import * as OpenCode from "../src/OpenCode.ts"
-import * as Serve from "../src/Serve.ts"
-import { binary, makeWorld, openOptions, pids, survivors } from "./real.ts"
+import { binary, makeWorld, openOptions, pids, prompt, serveOutside, session, survivors } from "./real.ts"
 import type { World } from "./real.ts"
-
-const patience = { clock: "real", deadlineMs: 60_000 } as const
-
-let turns = 0
-
-const prompt = (text: string, changes: Partial<Prompt> = {}): Prompt => ({
-  turnId: TurnId.make(`turn-${++turns}`),
-  messageId: MessageId.make(`message-${turns}`),
-  text,
-  attachments: [],
-  model: null,
-  runtimeMode: "approval_required",
-  interactionMode: "default",
-  ...changes
-})
-
-let threads = 0
-
-/** A session that can be closed by itself. */
-const session = Effect.fnUntraced(function* (
-  world: World,
-  provider: Provider,
-  changes: Partial<OpenOptions> = {}
-) {
-  const scope = yield* Scope.fork(yield* Effect.scope)
-  const options = openOptions(world, { threadId: ThreadId.make(`thread-${++threads}`), ...changes })
-  const opened = yield* provider.open(options).pipe(Scope.provide(scope))
-  const ear = yield* listen(opened, patience)
-  const run = (what: Prompt) =>
-    Effect.gen(function* () {
-      const before = ear.of("turn.completed").length
-      yield* opened.send(what)
-      yield* ear.until(`the end of ${what.text}`, () => ear.of("turn.completed").length > before)
-      return ear.of("turn.completed")[before]!
-    })
-  return { ...opened, ear, run, close: Scope.close(scope, Exit.void) }
-})
 
 const killAll = (world: World) =>
   Effect.sync(() => {
@@ -197,6 +159,62 @@ describe.skipIf(binary === undefined)(
       )
     })
 
+    it.live("a question of the model is the user's, and his answer goes back to it", () =>
+      Effect.gen(function* () {
+        const one = yield* session(world, provider)
+        const options = [
+          { label: "Red", description: "warm" },
+          { label: "Blue", description: "cold" }
+        ]
+        const input = { questions: [{ question: "Which colour?", header: "Colour", options }] }
+        yield* one.send(prompt(`[[tool:question|${JSON.stringify(input)} ]] [[id:asked]]`))
+        const { ask, kind, requestKey } = yield* one.ear.first("request.opened")
+        assert.equal(kind, "question")
+        assert.deepEqual(ask.questions, [{ id: "0", question: "Which colour?", options }])
+        yield* one.answer(requestKey, { decision: null, answers: { "0": ["Blue"] } })
+        assert.deepInclude(yield* one.ear.first("turn.completed"), { outcome: "completed" })
+        assert.isTrue(world.model.requests().some(({ context }) => JSON.stringify(context).includes("Blue")))
+      })
+    )
+
+    describe("a sub-agent", () => {
+      // Written so that the directive of the sub-agent does not end the one around it.
+      const task = (command: string) =>
+        prompt(
+          `[[tool:task|{"description":"look","prompt":"\\u005b[shell:${command}]\\u005d","subagent_type":"general"}]]`
+        )
+
+      it.live(
+        "begins only when the user agrees; what it says and the end of its turn are not ours (L4)",
+        () =>
+          Effect.gen(function* () {
+            const one = yield* session(world, provider)
+            yield* one.send(task("touch by-a-sub-agent"))
+            const { ask, requestKey } = yield* one.ear.first("request.opened")
+            assert.include(ask.title, "task")
+            assert.isFalse(existsSync(join(world.project, "by-a-sub-agent")))
+            yield* one.answer(requestKey, { decision: "accept", answers: {} })
+            assert.deepInclude(yield* one.ear.first("turn.completed"), { outcome: "completed" })
+            assert.isTrue(existsSync(join(world.project, "by-a-sub-agent")))
+            assert.deepEqual(
+              one.ear.of("item.completed").map(({ kind }) => kind),
+              ["tool_call", "assistant_message"]
+            )
+            assert.equal(one.ear.of("turn.completed").length, 1)
+          })
+      )
+
+      it.live("does not begin at all where nothing may be changed", () =>
+        Effect.gen(function* () {
+          const one = yield* session(world, provider, { runtimeMode: "read_only" })
+          const free = task("touch never-by-a-sub-agent")
+          yield* one.run({ ...free, runtimeMode: "read_only" })
+          assert.deepEqual(one.ear.of("request.opened"), [])
+          assert.isFalse(existsSync(join(world.project, "never-by-a-sub-agent")))
+        })
+      )
+    })
+
     it.live("no model is asked for a title, and every prompt reaches it once", () =>
       Effect.gen(function* () {
         const one = yield* session(world, provider)
@@ -262,17 +280,7 @@ describe.skipIf(binary === undefined)(
 
     describe("a server that is not ours", () => {
       const outside = Effect.gen(function* () {
-        const { options } = world
-        const cwd = join(world.directory, "outside")
-        mkdirSync(cwd, { recursive: true })
-        const server = yield* Serve.serve({
-          binary: options.binary!,
-          cwd,
-          env: { ...process.env, ...options.env },
-          ledger: { record: () => {}, forget: () => {} },
-          owner: "outside.",
-          deadline: "60 seconds"
-        })
+        const server = yield* serveOutside(world)
         const between = yield* proxy(Number(new URL(server.url).port))
         const make = (password: string) =>
           OpenCode.make({

@@ -1,105 +1,87 @@
 /**
- * The real program against the fake model on loopback: what the tests that need it share.
+ * The real program against the fake model on loopback.
  *
- * They run where TURNKEEPER_OPENCODE_BIN names an `opencode`, and are skipped, visibly, where it does not.
+ * The tests that need it run where TURNKEEPER_OPENCODE_BIN names an `opencode`, and are skipped, visibly,
+ * where it does not.
  */
-import { ProviderInstanceId, ThreadId } from "@turnkeeper/domain/ids"
-import type { OpenOptions } from "@turnkeeper/provider-kit/Provider"
-import type { RunningFakeModel } from "@turnkeeper/testkit/fakeModel/server"
-import { start } from "@turnkeeper/testkit/fakeModel/server"
+import { MessageId, ProviderInstanceId, ThreadId, TurnId } from "@turnkeeper/domain/ids"
+import type { OpenOptions, Prompt, Provider } from "@turnkeeper/provider-kit/Provider"
+import { listen } from "@turnkeeper/provider-kit/testing/Listener"
 import { opencodeEnvironment } from "@turnkeeper/testkit/opencodeHome"
-import { Effect } from "effect"
-import type { Scope } from "effect"
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { makeProviderWorld, openOptions } from "@turnkeeper/testkit/providerRig"
+import type { ProviderWorld } from "@turnkeeper/testkit/providerRig"
+import { Effect, Exit, Scope } from "effect"
+import { mkdirSync } from "node:fs"
 import { join } from "node:path"
 import type * as OpenCode from "../src/OpenCode.ts"
+import * as Serve from "../src/Serve.ts"
+
+export { floodMark, openOptions, pids, survivors } from "@turnkeeper/testkit/providerRig"
 
 export const binary = process.env["TURNKEEPER_OPENCODE_BIN"]
 
-export interface World {
-  readonly model: RunningFakeModel
-  readonly directory: string
-  readonly project: string
-  readonly ledgerDirectory: string
-  readonly options: OpenCode.OpenCodeOptions
-}
+export type World = ProviderWorld<OpenCode.OpenCodeOptions>
 
 /** A home, a project and a model of their own; gone with the scope. */
-export const makeWorld = (
-  timeouts: OpenCode.OpenCodeOptions["timeouts"] = {}
-): Effect.Effect<World, never, Scope.Scope> =>
-  Effect.gen(function* () {
-    const directory = yield* Effect.acquireRelease(
-      Effect.sync(() => mkdtempSync(join(tmpdir(), "opencode-real-"))),
-      (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true, maxRetries: 5 }))
-    )
-    const model = yield* Effect.acquireRelease(
-      Effect.promise(() => start({ pace })),
-      (running) => Effect.promise(() => running.close())
-    )
-    const project = mkdtempSync(join(directory, "project-"))
-    const ledgerDirectory = join(directory, "processes")
+export const makeWorld = (timeouts: OpenCode.OpenCodeOptions["timeouts"] = {}) =>
+  makeProviderWorld("opencode", async ({ directory, ledgerDirectory, mark, modelUrl }) => {
     const options: OpenCode.OpenCodeOptions = {
       instanceId: ProviderInstanceId.make("opencode"),
       binary: binary ?? "opencode",
-      env: { ...opencodeEnvironment(join(directory, "home"), { modelUrl: model.url }), [runMark]: directory },
+      env: { ...opencodeEnvironment(join(directory, "home"), { modelUrl }), ...mark },
       ledgerDirectory,
       timeouts: { idle: "1 second", ...timeouts }
     }
-    return { model, directory, project, ledgerDirectory, options }
+    return options
   })
 
-export const floodMark = "[[id:flood]]"
-
-/** Words come at a pace that a test can act in, except where a flood is wanted. */
-const pace = ({
-  request,
-  slow
-}: {
-  readonly request: { readonly prompt: string | null }
-  readonly slow: boolean
-}) =>
-  request.prompt?.includes(floodMark) === true
-    ? Promise.resolve()
-    : new Promise<void>((resolve) => setTimeout(resolve, slow ? 30 : 2))
-
-/** The processes on the ledger: those that run. */
-export const pids = ({ ledgerDirectory }: World): ReadonlyArray<number> => {
-  try {
-    return readdirSync(ledgerDirectory)
-      .filter((name) => name.endsWith(".json"))
-      .map((name) => (JSON.parse(readFileSync(join(ledgerDirectory, name), "utf8")) as { pid: number }).pid)
-  } catch {
-    return []
-  }
+/** A server that is not the adapter's own, until the scope closes. */
+export const serveOutside = ({ directory, options }: World) => {
+  const cwd = join(directory, "outside")
+  mkdirSync(cwd, { recursive: true })
+  return Serve.serve({
+    binary: options.binary!,
+    cwd,
+    env: { ...process.env, ...options.env },
+    ledger: { record: () => {}, forget: () => {} },
+    owner: "outside.",
+    deadline: "60 seconds"
+  })
 }
 
-const runMark = "TURNKEEPER_TEST_RUN"
+const patience = { clock: "real", deadlineMs: 60_000 } as const
 
-/** What OpenCode started and what is still alive: found by a mark that every child inherits. */
-export const survivors = (world: World): ReadonlyArray<string> =>
-  readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name) && !pids(world).includes(Number(name)))
-    .flatMap((name) => {
-      try {
-        const marked = readFileSync(`/proc/${name}/environ`, "latin1").includes(
-          `${runMark}=${world.directory}`
-        )
-        const command = readFileSync(`/proc/${name}/cmdline`, "latin1").replaceAll("\0", " ").trim()
-        return marked && command !== "" ? [`${name} ${command}`] : []
-      } catch {
-        return []
-      }
-    })
+let turns = 0
 
-export const openOptions = (world: World, changes: Partial<OpenOptions> = {}): OpenOptions => ({
-  threadId: ThreadId.make("thread-1"),
-  generation: 1,
-  cwd: world.project,
+export const prompt = (text: string, changes: Partial<Prompt> = {}): Prompt => ({
+  turnId: TurnId.make(`turn-${++turns}`),
+  messageId: MessageId.make(`message-${turns}`),
+  text,
+  attachments: [],
   model: null,
   runtimeMode: "approval_required",
   interactionMode: "default",
-  resume: null,
   ...changes
+})
+
+let threads = 0
+
+/** A session that can be closed by itself. */
+export const session = Effect.fnUntraced(function* (
+  world: World,
+  provider: Provider,
+  changes: Partial<OpenOptions> = {}
+) {
+  const scope = yield* Scope.fork(yield* Effect.scope)
+  const options = openOptions(world, { threadId: ThreadId.make(`thread-${++threads}`), ...changes })
+  const opened = yield* provider.open(options).pipe(Scope.provide(scope))
+  const ear = yield* listen(opened, patience)
+  const run = (what: Prompt) =>
+    Effect.gen(function* () {
+      const before = ear.of("turn.completed").length
+      yield* opened.send(what)
+      yield* ear.until(`the end of ${what.text}`, () => ear.of("turn.completed").length > before)
+      return ear.of("turn.completed")[before]!
+    })
+  return { ...opened, ear, run, close: Scope.close(scope, Exit.void) }
 })

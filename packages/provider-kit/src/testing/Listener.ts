@@ -5,8 +5,9 @@
  * the test is about; a test that waits never waits without end.
  */
 import type { ProviderTurnId, TurnId } from "@turnkeeper/domain/ids"
-import type { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
-import { Data, Deferred, Effect, type Scope, Stream } from "effect"
+import { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
+import { Data, Deferred, Effect, Schema, type Scope, Stream } from "effect"
+import { isDeepStrictEqual } from "node:util"
 import type { ProviderSession } from "../Provider.ts"
 
 export type EventOf<Type extends ProviderEvent["type"]> = Extract<ProviderEvent, { readonly type: Type }>
@@ -145,6 +146,12 @@ export const startOf = (listener: Listener, turnId: TurnId) =>
 
 const isEnd = (event: ProviderEvent) => event.type === "turn.completed" || event.type === "turn.aborted"
 
+/** What the log stores has to be what was said: of the right shape, and the same after JSON. */
+const fits = (event: ProviderEvent): boolean =>
+  isProviderEvent(event) && isDeepStrictEqual(JSON.parse(JSON.stringify(event)), event)
+
+const isProviderEvent = Schema.is(ProviderEvent)
+
 /**
  * The rules of every stream, finished or not. A turn that the session's exit cuts off has its end in
  * the exit; any other has exactly one terminal event, and nothing of it comes after that.
@@ -158,6 +165,7 @@ export const breachesOf = (heard: ReadonlyArray<ProviderEvent>, over: boolean): 
   if (over && exits === 0) breaches.push("the stream ended without session.exited")
   if (exits > 0 && heard.at(-1)?.type !== "session.exited") breaches.push("something follows session.exited")
   for (const event of heard) {
+    if (!fits(event)) breaches.push(`${event.type} that does not fit its schema`)
     if (!("providerTurnId" in event) || event.providerTurnId === null) continue
     const { providerTurnId } = event
     if (ended.has(providerTurnId)) breaches.push(`${event.type} of turn ${providerTurnId} after its end`)

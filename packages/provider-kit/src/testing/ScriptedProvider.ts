@@ -28,6 +28,7 @@ import { type Cause, Deferred, Effect, Queue, Scope, Stream } from "effect"
 import type {
   Capabilities,
   EvidenceQuery,
+  Example,
   Health,
   LiveSession,
   OpenOptions,
@@ -303,6 +304,7 @@ export const makeScripted = (options: ScriptedOptions): Scripted => {
       instanceId,
       kind: "scripted",
       displayName: options.displayName ?? "Scripted",
+      examples,
       capabilities,
       probe: Effect.sync(() => health),
       open: (wanted) =>
@@ -375,6 +377,17 @@ export const defaultCapabilities: Capabilities = {
   rollback: false,
   fork: false
 }
+
+/** Each shows one thing that a chat has to handle. */
+const examples: ReadonlyArray<Example> = [
+  { title: "Say hello", prompt: "Hello" },
+  { title: "A long answer", prompt: "Tell me a long story. [[slow:120]]" },
+  { title: "Run a command", prompt: "What is in this folder? [[think]] [[shell:ls -l]]" },
+  { title: "Ask before a command", prompt: "Push my work. [[ask:git push]]" },
+  { title: "Ask me something", prompt: "Paint the shed. [[question:Which colour?|Red|Blue|Green]]" },
+  { title: "A bad connection", prompt: "Answer in spite of it all. [[drop:2]]" },
+  { title: "A failure", prompt: "Try the impossible. [[fail:The model service is out of order.]]" }
+]
 
 const healthy: Health = {
   status: "ready",

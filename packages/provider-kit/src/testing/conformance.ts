@@ -120,8 +120,33 @@ interface Means {
   readonly findsSurvivors: boolean
 }
 
+/** What people mean by it: the rows of the table in `docs/providers.md`, in their order. */
+export const scenarios = [
+  "Found and asked",
+  "A streamed answer",
+  "A failed turn",
+  "A bad connection",
+  "Interrupting",
+  "A message while it works",
+  "Steering",
+  "Approvals",
+  "Questions",
+  "Plan mode",
+  "Usage",
+  "Several threads at once",
+  "More than one can read",
+  "Unknown messages",
+  "Its process dies",
+  "Stopping",
+  "Telling the truth",
+  "A record to ask",
+  "Going on later"
+] as const
+export type Scenario = (typeof scenarios)[number]
+
 interface Check {
   readonly name: string
+  readonly scenario: Scenario
   /** Why this check does not apply, or null when it does. */
   readonly unless?: (means: Means) => string | null
   readonly run: (bench: Bench) => Effect.Effect<void, ProviderError | NotHeard, Scope.Scope>
@@ -257,20 +282,25 @@ const benchOf = <Subject extends { readonly provider: Provider }>(
 
 // What a check is skipped for.
 
+/** How the reasons begin that are no exception: it cannot do that, or nobody can make it do that here. */
+export const notCapable = "not capable of"
+export const notProvoked = "no prompt provokes"
+export const notNeeded = "not needed"
+
 const needs =
   (...wanted: ReadonlyArray<keyof Prompts>) =>
   ({ prompts }: Means): string | null => {
     const missing = wanted.find((key) => prompts[key] === null)
-    return missing === undefined ? null : `no prompt provokes: ${missing}`
+    return missing === undefined ? null : `${notProvoked}: ${missing}`
   }
 
 const can =
   (
-    capability: "steer" | "resume" | "history" | "approvals" | "questions",
+    capability: "steer" | "resume" | "history" | "approvals" | "questions" | "planMode" | "usage",
     ...wanted: ReadonlyArray<keyof Prompts>
   ) =>
   (means: Means): string | null =>
-    means.capabilities[capability] ? needs(...wanted)(means) : `not capable of: ${capability}`
+    means.capabilities[capability] ? needs(...wanted)(means) : `${notCapable}: ${capability}`
 
 // What checks assert again and again.
 
@@ -332,6 +362,7 @@ const interruptedIn = (
   reached: (opened: Opened, begun: Begun) => Effect.Effect<unknown, NotHeard>
 ): Check => ({
   name: `a turn can be interrupted while it ${state}`,
+  scenario: "Interrupting",
   unless: needs(prompt),
   run: (bench) =>
     Effect.gen(function* () {
@@ -351,6 +382,7 @@ const killedIn = (
   reached: (opened: Opened, begun: Begun) => Effect.Effect<unknown, NotHeard>
 ): Check => ({
   name: `the death of the process ${state} ends the stream with an unclean exit`,
+  scenario: "Its process dies",
   unless: prompt === null ? needs() : needs(prompt),
   run: (bench) =>
     Effect.gen(function* () {
@@ -369,6 +401,7 @@ const killedIn = (
 const checks: ReadonlyArray<Check> = [
   {
     name: "it is what its driver says it is, and its probe answers",
+    scenario: "Found and asked",
     run: ({ provider, capabilities }) =>
       Effect.gen(function* () {
         assert.deepEqual(provider.capabilities, capabilities)
@@ -381,6 +414,7 @@ const checks: ReadonlyArray<Check> = [
   // A turn, from its start to its end.
   {
     name: "a turn ends in exactly one terminal event, and completes on the provider's word",
+    scenario: "A streamed answer",
     run: (bench) =>
       Effect.gen(function* () {
         const opened = yield* bench.open()
@@ -397,6 +431,7 @@ const checks: ReadonlyArray<Check> = [
   },
   {
     name: "the events of a turn carry our turn id, or come after send has answered",
+    scenario: "A streamed answer",
     run: (bench) =>
       Effect.gen(function* () {
         const opened = yield* bench.open()
@@ -417,6 +452,7 @@ const checks: ReadonlyArray<Check> = [
   },
   {
     name: "turns follow one another under different names",
+    scenario: "A streamed answer",
     run: (bench) =>
       Effect.gen(function* () {
         const opened = yield* bench.open()
@@ -428,6 +464,7 @@ const checks: ReadonlyArray<Check> = [
   },
   {
     name: "a turn that fails says why, fails once, and leaves the session usable",
+    scenario: "A failed turn",
     unless: needs("fail"),
     run: (bench) =>
       Effect.gen(function* () {
@@ -443,6 +480,7 @@ const checks: ReadonlyArray<Check> = [
   },
   {
     name: "a transient error is marked transient, and a retry begins its message anew",
+    scenario: "A bad connection",
     unless: needs("transient"),
     run: (bench) =>
       Effect.gen(function* () {
@@ -460,6 +498,7 @@ const checks: ReadonlyArray<Check> = [
   },
   {
     name: "a retry that gives up fails the turn, once",
+    scenario: "A bad connection",
     unless: needs("retrying"),
     run: (bench) =>
       Effect.gen(function* () {
@@ -471,6 +510,7 @@ const checks: ReadonlyArray<Check> = [
   },
   {
     name: "a native message that nobody knows is kept as unknown and harms nothing",
+    scenario: "Unknown messages",
     unless: needs("unknown"),
     run: (bench) =>
       Effect.gen(function* () {
@@ -482,12 +522,61 @@ const checks: ReadonlyArray<Check> = [
   },
   {
     name: "a malformed line does not end the session",
-    unless: ({ garbles }) => (garbles ? null : "its driver puts no malformed line into its output"),
+    scenario: "Unknown messages",
+    unless: ({ garbles }) => (garbles ? null : `${notProvoked}: a malformed line`),
     run: (bench) =>
       Effect.gen(function* () {
         const opened = yield* bench.open()
         yield* bench.garble(opened)
         yield* works(bench, opened)
+      })
+  },
+
+  {
+    name: "what a turn used is told",
+    scenario: "Usage",
+    unless: can("usage"),
+    run: (bench) =>
+      Effect.gen(function* () {
+        const opened = yield* bench.open()
+        const begun = yield* opened.run(bench.prompts.text)
+        // Some tell it behind the turn's end, and then of the session as a whole.
+        const told = yield* opened.listener.first(
+          "usage",
+          ({ providerTurnId }) => providerTurnId === null || providerTurnId === begun.providerTurnId
+        )
+        assert.ok(told.usage.inputTokens + told.usage.outputTokens > 0)
+      })
+  },
+  {
+    name: "a turn in plan mode completes, and so does the next one in the usual mode",
+    scenario: "Plan mode",
+    unless: can("planMode"),
+    run: (bench) =>
+      Effect.gen(function* () {
+        const opened = yield* bench.open()
+        const prompt = { ...opened.prompt(bench.prompts.text), interactionMode: "plan" as const }
+        const { providerTurnId } = yield* opened.session.send(prompt)
+        yield* ends(opened, { prompt, providerTurnId }, "completed")
+        yield* works(bench, opened)
+      })
+  },
+  {
+    name: "sessions that work at the same time hear of their own turns only",
+    scenario: "Several threads at once",
+    run: (bench) =>
+      Effect.gen(function* () {
+        const all = [yield* bench.open(), yield* bench.open()]
+        const begun = yield* Effect.forEach(all, (opened) => opened.begin(bench.prompts.slow))
+        for (const [index, opened] of all.entries()) yield* streams(opened, begun[index]!)
+        for (const [index, opened] of all.entries()) {
+          yield* opened.session.interrupt(begun[index]!.providerTurnId)
+          yield* ends(opened, begun[index]!, "interrupted")
+          const heard = opened.listener
+            .heard()
+            .flatMap((event) => ("providerTurnId" in event ? (event.providerTurnId ?? []) : []))
+          assert.deepEqual([...new Set(heard)], [begun[index]!.providerTurnId])
+        }
       })
   },
 
@@ -501,7 +590,20 @@ const checks: ReadonlyArray<Check> = [
   interruptedIn("waits for an approval", "approval", asks),
   interruptedIn("waits to retry", "retrying", (opened) => opened.listener.first("error.transient")),
   {
+    name: "an interrupt that names no turn ends the one that runs",
+    scenario: "Interrupting",
+    run: (bench) =>
+      Effect.gen(function* () {
+        const opened = yield* bench.open()
+        const begun = yield* opened.begin(bench.prompts.slow)
+        yield* streams(opened, begun)
+        yield* opened.session.interrupt(null)
+        yield* ends(opened, begun, "interrupted")
+      })
+  },
+  {
     name: "an interrupt of a turn that is over, or of none, says TurnMismatch",
+    scenario: "Interrupting",
     run: (bench) =>
       Effect.gen(function* () {
         const opened = yield* bench.open()
@@ -514,6 +616,7 @@ const checks: ReadonlyArray<Check> = [
   },
   {
     name: "an interrupt of another turn says TurnMismatch and leaves the running one alone",
+    scenario: "Interrupting",
     run: (bench) =>
       Effect.gen(function* () {
         const opened = yield* bench.open()
@@ -531,6 +634,7 @@ const checks: ReadonlyArray<Check> = [
   // Sending while a turn runs.
   {
     name: "a send while a turn runs is refused and not delivered",
+    scenario: "A message while it works",
     run: (bench) =>
       Effect.gen(function* () {
         const opened = yield* bench.open()
@@ -551,6 +655,7 @@ const checks: ReadonlyArray<Check> = [
   },
   {
     name: "steering puts a message into the running turn and starts no other",
+    scenario: "Steering",
     unless: can("steer"),
     run: (bench) =>
       Effect.gen(function* () {
@@ -565,6 +670,7 @@ const checks: ReadonlyArray<Check> = [
   },
   {
     name: "steering into a turn that does not run says TurnMismatch",
+    scenario: "Steering",
     unless: can("steer"),
     run: (bench) =>
       Effect.gen(function* () {
@@ -581,7 +687,8 @@ const checks: ReadonlyArray<Check> = [
   },
   {
     name: "steering is refused as unsupported where the provider cannot",
-    unless: ({ capabilities }) => (capabilities.steer ? "it can steer" : null),
+    scenario: "A message while it works",
+    unless: ({ capabilities }) => (capabilities.steer ? `${notNeeded}: it can steer` : null),
     run: (bench) =>
       Effect.gen(function* () {
         const opened = yield* bench.open()
@@ -596,6 +703,7 @@ const checks: ReadonlyArray<Check> = [
   // Requests.
   {
     name: "an accepted approval lets the command run; a second answer says RequestGone",
+    scenario: "Approvals",
     unless: can("approvals", "approval"),
     run: (bench) =>
       Effect.gen(function* () {
@@ -616,6 +724,7 @@ const checks: ReadonlyArray<Check> = [
   },
   {
     name: "a declined approval declines the command, and the turn goes on",
+    scenario: "Approvals",
     unless: can("approvals", "approval"),
     run: (bench) =>
       Effect.gen(function* () {
@@ -634,6 +743,7 @@ const checks: ReadonlyArray<Check> = [
   },
   {
     name: "a cancelled approval interrupts the turn",
+    scenario: "Approvals",
     unless: can("approvals", "approval"),
     run: (bench) =>
       Effect.gen(function* () {
@@ -647,6 +757,7 @@ const checks: ReadonlyArray<Check> = [
   },
   {
     name: "an answer to a request nobody asked, or whose turn is over, says RequestGone",
+    scenario: "Approvals",
     unless: can("approvals", "approval"),
     run: (bench) =>
       Effect.gen(function* () {
@@ -661,6 +772,7 @@ const checks: ReadonlyArray<Check> = [
   },
   {
     name: "an answer after the provider's death is a typed error",
+    scenario: "Approvals",
     unless: can("approvals", "approval"),
     run: (bench) =>
       Effect.gen(function* () {
@@ -674,6 +786,7 @@ const checks: ReadonlyArray<Check> = [
   },
   {
     name: "an answered question lets the turn complete",
+    scenario: "Questions",
     unless: can("questions", "question"),
     run: (bench) =>
       Effect.gen(function* () {
@@ -698,13 +811,15 @@ const checks: ReadonlyArray<Check> = [
   killedIn("in a pending approval", "approval", asks),
   killedIn("in a retry", "retrying", (opened) => opened.listener.first("error.transient")),
   {
-    name: "after a death the thread can be opened again",
+    name: "after a death the session is listed no more, and the thread can be opened again",
+    scenario: "Its process dies",
     run: (bench) =>
       Effect.gen(function* () {
         const first = yield* bench.open()
         yield* works(bench, first)
         yield* bench.kill(first)
         yield* exits(first, false)
+        assert.equal(yield* liveOf(bench, first), undefined)
         const second = yield* bench.open({
           threadId: first.options.threadId,
           generation: 2,
@@ -717,6 +832,7 @@ const checks: ReadonlyArray<Check> = [
   // Stopping.
   {
     name: "a stop at rest ends the session cleanly; a second one says SessionGone",
+    scenario: "Stopping",
     run: (bench) =>
       Effect.gen(function* () {
         const opened = yield* bench.open()
@@ -729,6 +845,7 @@ const checks: ReadonlyArray<Check> = [
   },
   ...(["stop", "kill"] as const).map((step): Check => ({
     name: `a ${step} in mid-stream ends the session`,
+    scenario: "Stopping",
     run: (bench) =>
       Effect.gen(function* () {
         const opened = yield* bench.open()
@@ -743,8 +860,9 @@ const checks: ReadonlyArray<Check> = [
   })),
   ...(["stop", "kill"] as const).map((step): Check => ({
     name: `a ${step} in a tool leaves no command behind`,
+    scenario: "Stopping",
     unless: (means) =>
-      means.findsSurvivors ? needs("tool")(means) : "its driver does not look for survivors",
+      means.findsSurvivors ? needs("tool")(means) : `${notProvoked}: a look for what survives`,
     run: (bench) =>
       Effect.gen(function* () {
         const opened = yield* bench.open({ runtimeMode: "full_access" })
@@ -757,6 +875,7 @@ const checks: ReadonlyArray<Check> = [
   })),
   {
     name: "closing its scope ends the session",
+    scenario: "Stopping",
     run: (bench) =>
       Effect.gen(function* () {
         const opened = yield* bench.open()
@@ -770,6 +889,7 @@ const checks: ReadonlyArray<Check> = [
   },
   {
     name: "stopping one session leaves the others alone",
+    scenario: "Several threads at once",
     run: (bench) =>
       Effect.gen(function* () {
         const one = yield* bench.open()
@@ -788,6 +908,7 @@ const checks: ReadonlyArray<Check> = [
   // The truth.
   {
     name: "the listing names the sessions that are alive and the turn that runs",
+    scenario: "Telling the truth",
     run: (bench) =>
       Effect.gen(function* () {
         const opened = yield* bench.open()
@@ -808,6 +929,7 @@ const checks: ReadonlyArray<Check> = [
   },
   {
     name: "a probe tells a running turn from one that is over",
+    scenario: "Telling the truth",
     run: (bench) =>
       Effect.gen(function* () {
         const opened = yield* bench.open()
@@ -823,6 +945,7 @@ const checks: ReadonlyArray<Check> = [
   },
   {
     name: "the record knows what was delivered, what runs and how it ended",
+    scenario: "A record to ask",
     unless: can("history"),
     run: (bench) =>
       Effect.gen(function* () {
@@ -855,6 +978,7 @@ const checks: ReadonlyArray<Check> = [
   },
   {
     name: "the record outlives the provider's death, and a turn it cut is not completed",
+    scenario: "A record to ask",
     unless: can("history"),
     run: (bench) =>
       Effect.gen(function* () {
@@ -873,8 +997,44 @@ const checks: ReadonlyArray<Check> = [
       })
   },
   {
+    name: "a turn that was only just sent is not over in the record",
+    scenario: "A record to ask",
+    unless: can("history"),
+    run: (bench) =>
+      Effect.gen(function* () {
+        const opened = yield* bench.open()
+        const prompt = opened.prompt(bench.prompts.slow)
+        const { providerTurnId } = yield* opened.session.send(prompt)
+        // It may not be written yet; what must not be said is that it ended.
+        const early = yield* bench.provider.evidence({ resume: resumeOf(opened), ...prompt })
+        assert.ok(early.type !== "found" || early.running)
+        yield* streams(opened, { prompt, providerTurnId })
+        yield* opened.session.interrupt(providerTurnId)
+        yield* ends(opened, { prompt, providerTurnId }, "interrupted")
+      })
+  },
+  {
+    name: "the record can be read while no session is open",
+    scenario: "A record to ask",
+    unless: can("history"),
+    run: (bench) =>
+      Effect.gen(function* () {
+        const opened = yield* bench.open()
+        const done = yield* opened.run(bench.prompts.text)
+        yield* ends(opened, done, "completed")
+        const resume = resumeOf(opened)
+        yield* opened.close
+        yield* opened.listener.endedPromptly
+        const found = yield* bench.provider.evidence({ resume, ...done.prompt })
+        assert.ok(found.type === "found" && !found.running && found.outcome === "completed")
+        const never = yield* bench.provider.evidence({ resume, ...opened.prompt(bench.prompts.text) })
+        assert.equal(never.type, "absent")
+      })
+  },
+  {
     name: "without a record the provider says so instead of guessing",
-    unless: ({ capabilities }) => (capabilities.history ? "it keeps a record" : null),
+    scenario: "Telling the truth",
+    unless: ({ capabilities }) => (capabilities.history ? `${notNeeded}: it keeps a record` : null),
     run: (bench) =>
       Effect.gen(function* () {
         const opened = yield* bench.open()
@@ -885,6 +1045,7 @@ const checks: ReadonlyArray<Check> = [
   },
   {
     name: "a conversation is resumed by its cursor, with its record",
+    scenario: "Going on later",
     unless: can("resume"),
     run: (bench) =>
       Effect.gen(function* () {
@@ -908,6 +1069,7 @@ const checks: ReadonlyArray<Check> = [
   },
   {
     name: "a cursor that names nothing is a typed error, or the loss of context is said",
+    scenario: "Going on later",
     unless: can("resume"),
     run: (bench) =>
       Effect.gen(function* () {
@@ -921,6 +1083,7 @@ const checks: ReadonlyArray<Check> = [
   // Load.
   {
     name: "a provider that prints faster than anybody reads is slowed or coalesced, and loses nothing",
+    scenario: "More than one can read",
     unless: needs("flood"),
     run: (bench) =>
       Effect.gen(function* () {
@@ -944,6 +1107,7 @@ const checks: ReadonlyArray<Check> = [
   },
   {
     name: "interrupt and stop are answered while nobody reads",
+    scenario: "More than one can read",
     unless: needs("flood"),
     run: (bench) =>
       Effect.gen(function* () {
@@ -958,6 +1122,11 @@ const checks: ReadonlyArray<Check> = [
       })
   }
 ]
+
+/** The scenario of each check, by its name. */
+export const scenarioOf: ReadonlyMap<string, Scenario> = new Map(
+  checks.map(({ name, scenario }) => [name, scenario])
+)
 
 /** The newest cursor: that of the opening, or the last that an event told. */
 const resumeOf = ({ listener, session }: Opened): string | null =>
