@@ -19,6 +19,13 @@ export interface ServerSettings {
   readonly reconcileEveryMs: number
   /** A message that waited longer than this while the server was down is not sent any more. */
   readonly intentLimitMs: number
+  /** A session that was not used for so long is closed, where the next message can go on from it. */
+  readonly idleMs: number
+  /** Time between two rounds of housekeeping. */
+  readonly upkeepEveryMs: number
+  /** How long the same command id is sure of the same answer, and of how many commands at most. */
+  readonly receiptsKeptMs: number
+  readonly receiptsMax: number
 }
 
 export const defaults: ServerSettings = {
@@ -33,7 +40,11 @@ export const defaults: ServerSettings = {
   listMs: 10_000,
   evidenceTries: 3,
   reconcileEveryMs: 60_000,
-  intentLimitMs: 12 * 3_600_000
+  intentLimitMs: 12 * 3_600_000,
+  idleMs: 30 * 60_000,
+  upkeepEveryMs: 60_000,
+  receiptsKeptMs: 30 * 24 * 3_600_000,
+  receiptsMax: 100_000
 }
 
 export const Settings: Context.Reference<ServerSettings> = Context.Reference<ServerSettings>(

@@ -23,7 +23,7 @@ const filesUnder = (folder: string): ReadonlyArray<string> =>
 
 const read = (path: string) => readFileSync(join(root, path), "utf8")
 
-const code = ["packages", "apps", "bench", "scripts"]
+const code = ["packages", "apps", "bench", "scripts", "examples"]
   .flatMap(filesUnder)
   .filter((path) => /\.(tsx?|mjs)$/.test(path))
 const sources = code.filter((path) => path.includes("/src/"))
@@ -110,6 +110,17 @@ describe("the arrows between the packages", () => {
     )
   })
 
+  it("the web client imports what any client may, and nothing of the server", () => {
+    assert.isNotEmpty(inside("apps/web/src"))
+    assert.deepStrictEqual(
+      breaches(
+        inside("apps/web/src"),
+        mayImport("apps/web/src", ["domain", "contracts", "client"], /^(?!@turnkeeper\/|apps\/|packages\/)/)
+      ),
+      []
+    )
+  })
+
   it("the provider kit imports the domain, an adapter both and no other adapter", () => {
     const outer = /^(effect|node:|@effect\/|vitest|@effect\/vitest)/
     assert.deepStrictEqual(
@@ -126,10 +137,12 @@ describe("the arrows between the packages", () => {
     }
   })
 
-  // The simulation runs the real engine on a clock of its own; it is a test that lives in a package.
-  const driving = (path: string) => path.startsWith("packages/testkit/src/simulation/")
+  // The simulation runs the real engine on a clock of its own, the crash run the real program with a trap in
+  // its database: tests that live in a package.
+  const driving = (path: string) =>
+    path.startsWith("packages/testkit/src/simulation/") || path === "packages/testkit/src/crash/armed.ts"
 
-  it("nobody imports the server, the simulation that drives it aside", () => {
+  it("nobody imports the server, the runs that drive it aside", () => {
     const outside = sources.filter((path) => !path.startsWith("apps/server/") && !driving(path))
     assert.deepStrictEqual(
       breaches(
@@ -171,7 +184,10 @@ describe("the rooms of the server", () => {
 
   it("the door to the clients does not reach behind the engine and the tables", () => {
     assert.deepStrictEqual(
-      breaches(room("rpc"), (target) => !isIn(target, "store", "reactor", "ingestion", "reconciler")),
+      breaches(
+        [...room("rpc"), ...room("http")],
+        (target) => !isIn(target, "store", "reactor", "ingestion", "reconciler")
+      ),
       []
     )
   })

@@ -2,6 +2,7 @@
  * How a command of the command line ends: an exit code that scripts can act on, and words for people.
  *
  *     0 done   1 failed   2 wrong usage   3 cannot connect   4 not allowed   5 refused by the rules
+ *     6 another server works on the data directory (desktop mode)
  */
 import { isRejection } from "@turnkeeper/contracts/Errors"
 import { refusalWords } from "@turnkeeper/contracts/Words"
@@ -14,6 +15,7 @@ export const codes = {
   connect: 3,
   allowed: 4,
   refused: 5,
+  inUse: 6,
   stopped: 130
 } as const
 

@@ -1,6 +1,7 @@
 /**
  * Answers what an agent asks: by the flag, or by asking the person at the terminal, or not at all.
  */
+import { decisionWords } from "@turnkeeper/contracts/Words"
 import type { RequestId } from "@turnkeeper/domain/ids"
 import type { Ask, Decision } from "@turnkeeper/domain/runtime/ProviderEvent"
 import { Effect } from "effect"
@@ -44,14 +45,14 @@ const fromPerson = Effect.fnUntraced(function* (ask: Ask) {
           )
     answers[id] = [answer]
   }
-  if (ask.decisions.length === 0) return { answers }
+  if (ask.questions.length > 0 || ask.decisions.length === 0) return { answers }
   const decision = yield* Prompt.run(
     Prompt.Select({
       message: "Your answer",
       choices: ask.decisions.map((value) => ({ title: decisionWords[value], value }))
     })
   )
-  return ask.questions.length === 0 ? { decision } : { decision, answers }
+  return { decision }
 })
 
 /** The offered decision that comes nearest to the flag. */
@@ -59,13 +60,6 @@ const offered = (ask: Ask, approve: "accept" | "decline"): Decision | null => {
   const wanted: ReadonlyArray<Decision> =
     approve === "accept" ? ["accept", "accept_for_session"] : ["decline", "cancel"]
   return wanted.find((decision) => ask.decisions.includes(decision)) ?? null
-}
-
-const decisionWords: Readonly<Record<Decision, string>> = {
-  accept: "Yes",
-  accept_for_session: "Yes, and do not ask again in this session",
-  decline: "No",
-  cancel: "No, and stop the turn"
 }
 
 const plain = (value: unknown) => (typeof value === "string" ? value : JSON.stringify(value))

@@ -56,7 +56,7 @@ export const connect = Effect.fn("cli.connect")(function* (endpoint: Endpoint) {
   return { client, hello }
 })
 
-const authorization = ({ token }: Endpoint) => ({ authorization: `Bearer ${token}` })
+export const authorization = ({ token }: Endpoint) => ({ authorization: `Bearer ${token}` })
 
 /** A plain request first: it can tell "nobody there" from "not allowed", which a refused upgrade does not. */
 const knock = (endpoint: Endpoint): Effect.Effect<void, CommandFailed> =>

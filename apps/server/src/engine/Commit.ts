@@ -31,6 +31,8 @@ import type { Rebuilt } from "../projection/Projection.ts"
 import { applyAll, isOutdated, rebuildAll } from "../projection/Projection.ts"
 import type { NewEvent } from "../store/EventLog.ts"
 import { append, newestSequence, projectStream, threadStream, versionsOf } from "../store/EventLog.ts"
+import type { Deletion } from "../store/Forgetting.ts"
+import { noteDeletions } from "../store/Forgetting.ts"
 import type { NewReceipt, StoredReceipt } from "../store/Receipts.ts"
 import { receiptsOf, writeReceipts } from "../store/Receipts.ts"
 import { pragma, Reader, Writer } from "../store/Sqlite.ts"
@@ -67,6 +69,11 @@ export class Commit extends Context.Service<
     readonly receiptOf: (commandId: CommandId) => Effect.Effect<StoredReceipt | null, StorageUnavailable>
     /** Makes all tables anew from the log. Changes wait meanwhile; readers see the old rows until it is done. */
     readonly rebuild: Effect.Effect<Rebuilt, StorageUnavailable>
+    /**
+     * One step of housekeeping between two commits, in a transaction of its own. Changes wait for it, so it has
+     * to be short; it must not change what the log says of anything that is not deleted.
+     */
+    readonly upkeep: <A>(step: Upkeep<A>) => Effect.Effect<A, StorageUnavailable>
   }
 >()("server/engine/Commit") {
   static readonly layer = Layer.effect(
@@ -100,7 +107,11 @@ export class Commit extends Context.Service<
             Effect.map((receipts) => receipts.get(commandId) ?? null),
             unavailable
           ),
-        rebuild: enqueue<Rebuilt, StorageUnavailable>((done) => ({ type: "rebuild", done }))
+        rebuild: enqueue<Rebuilt, StorageUnavailable>((done) =>
+          job(done, (door) => rebuildWith(door.sql, door.log))
+        ),
+        upkeep: <A>(step: Upkeep<A>) =>
+          enqueue<A, StorageUnavailable>((done) => job(done, (door) => upkeepWith(door.sql, door.log, step)))
       })
     })
   )
@@ -113,9 +124,25 @@ const batches = Metric.counter("turnkeeper_commit_batches", { incremental: true 
 const committedEvents = Metric.counter("turnkeeper_commit_events", { incremental: true })
 const refusedChanges = Metric.counter("turnkeeper_commit_refused_changes", { incremental: true })
 
-type Job =
-  | Submission
-  | { readonly type: "rebuild"; readonly done: Deferred.Deferred<Rebuilt, StorageUnavailable> }
+type Job = Submission | Task
+
+/** Work on the database itself: runs alone, between two group commits, and answers by itself. */
+interface Task {
+  readonly type: "task"
+  readonly run: (door: Door) => Effect.Effect<void>
+  readonly refuse: (why: StorageUnavailable) => void
+}
+
+export type Upkeep<A> = (sql: Writer["Service"]) => Effect.Effect<A, SqlError>
+
+const job = <A>(
+  done: Deferred.Deferred<A, StorageUnavailable>,
+  work: (door: Door) => Effect.Effect<A, StorageUnavailable>
+): Task => ({
+  type: "task",
+  run: (door) => Effect.flatMap(Effect.exit(work(door)), (exit) => Deferred.done(done, exit)),
+  refuse: (why) => Deferred.doneUnsafe(done, Exit.fail(why))
+})
 
 interface Submission {
   readonly type: "change"
@@ -148,7 +175,7 @@ const sizeOf = (event: Change["events"][number], payload: string | null) =>
 // The writer fiber
 
 interface Door {
-  readonly sql: SqlClient
+  readonly sql: Writer["Service"]
   readonly log: Log
   readonly publish: (published: Published) => void
 }
@@ -161,24 +188,20 @@ const run = (queue: Queue.Queue<Job>, door: Door) =>
     )
   ).pipe(Effect.forever)
 
-type Group =
-  | { readonly type: "changes"; readonly members: ReadonlyArray<Submission> }
-  | Exclude<Job, Submission>
+type Group = { readonly type: "changes"; readonly members: ReadonlyArray<Submission> } | Task
 
 const perform = (door: Door) => (group: Group) =>
-  group.type === "changes"
-    ? commitAll(door, group.members)
-    : Effect.flatMap(Effect.exit(rebuildWith(door.sql, door.log)), (exit) => Deferred.done(group.done, exit))
+  group.type === "changes" ? commitAll(door, group.members) : group.run(door)
 
 /** Closing: those who still wait are told that nothing was written. */
 const giveUp = (queue: Queue.Queue<Job>) =>
   Effect.gen(function* () {
     const left = yield* Queue.clear(queue)
     yield* Queue.shutdown(queue)
-    const nothingWritten = Exit.fail(new StorageUnavailable({ retryable: true }))
-    for (const job of left) {
-      if (job.type === "change") Deferred.doneUnsafe(job.done, nothingWritten)
-      else Deferred.doneUnsafe(job.done, nothingWritten)
+    const nothingWritten = new StorageUnavailable({ retryable: true })
+    for (const one of left) {
+      if (one.type === "change") Deferred.doneUnsafe(one.done, Exit.fail(nothingWritten))
+      else one.refuse(nothingWritten)
     }
   })
 
@@ -193,17 +216,17 @@ const grouped = (jobs: ReadonlyArray<Job>): ReadonlyArray<Group> => {
     events = 0
     bytes = 0
   }
-  for (const job of jobs) {
-    if (job.type === "rebuild") {
+  for (const one of jobs) {
+    if (one.type === "task") {
       close()
-      groups.push(job)
+      groups.push(one)
       continue
     }
-    const size = job.payloads.length
-    if (events + size > limits.batchEvents || bytes + job.bytes > limits.batchBytes) close()
-    members.push(job)
+    const size = one.payloads.length
+    if (events + size > limits.batchEvents || bytes + one.bytes > limits.batchBytes) close()
+    members.push(one)
     events += size
-    bytes += job.bytes
+    bytes += one.bytes
   }
   close()
   return groups
@@ -271,6 +294,7 @@ const write = (sql: SqlClient, plan: Plan) =>
   append(sql, plan.events).pipe(
     Effect.andThen(writeReceipts(sql, plan.receipts)),
     Effect.andThen(applyAll(sql, plan.batch)),
+    Effect.andThen(noteDeletions(sql, plan.deletions)),
     Effect.andThen(writeJournal(sql, plan.journal))
   )
 
@@ -296,6 +320,12 @@ const rebuildWith = (sql: SqlClient, log: Log) =>
     unavailable
   )
 
+const upkeepWith = <A>(sql: Writer["Service"], log: Log, step: Upkeep<A>) =>
+  transaction(sql, step(sql)).pipe(
+    Effect.onError(() => Effect.sync(log.forget)),
+    unavailable
+  )
+
 // The plan
 
 interface Plan {
@@ -306,6 +336,7 @@ interface Plan {
   readonly events: Array<NewEvent>
   readonly receipts: Array<NewReceipt>
   readonly journal: Array<JournalEntry>
+  readonly deletions: Array<Deletion>
   readonly batch: { readonly steps: Array<Step>; readonly projects: Array<ProjectRecord> } & Batch
   readonly published: {
     readonly threads: Array<Published["threads"][number]>
@@ -329,6 +360,7 @@ const planned = Effect.fnUntraced(function* ({ sql, log }: Door, members: Readon
     events: [],
     receipts: [],
     journal: [],
+    deletions: [],
     batch: { steps: [], projects },
     published: { threads: [], projects },
     versions,
@@ -404,6 +436,7 @@ const takeThread = (plan: Plan, member: Submission, change: ThreadChange): numbe
       plan.published.threads.push({ threadId, entry: { type: "record", record }, bytes: payload.length * 2 })
       if (event.type === "item.completed")
         plan.journal.push({ type: "close", threadId, itemId: event.itemId })
+      if (event.type === "thread.deleted") plan.deletions.push({ threadId, version })
     }
   }
   return version

@@ -20,9 +20,10 @@ export type ThreadNews =
   /** Entries were dropped. What comes after this was committed after it was taken: read again, then go on. */
   | { readonly type: "overflowed" }
 
+/** `sequence`: of the newest event that it is about; 0 where the event itself was not published. */
 export type ShellNews =
-  | { readonly type: "thread"; readonly threadId: ThreadId }
-  | { readonly type: "project"; readonly projectId: ProjectId }
+  | { readonly type: "thread"; readonly threadId: ThreadId; readonly sequence: number }
+  | { readonly type: "project"; readonly projectId: ProjectId; readonly sequence: number }
 
 /** `bytes`: about what the entry holds in memory. */
 export interface Published {
@@ -45,6 +46,8 @@ export class Feed extends Context.Service<
   {
     /** For the commit alone, after it: hands a group commit to all who follow. Never waits, never fails. */
     readonly publish: (published: Published) => void
+    /** The thread has a commit that was not published, because the storage denied it: whoever follows reads again. */
+    readonly missed: (threadId: ThreadId) => void
     /** What is committed to the thread from now on, until the scope closes. */
     readonly thread: (threadId: ThreadId) => Effect.Effect<Subscription<ThreadNews>, never, Scope.Scope>
     /** Which threads and projects have had events from now on; each once, however often it changed. */
@@ -62,12 +65,19 @@ export class Feed extends Context.Service<
       for (const { threadId, entry, bytes } of published.threads) {
         for (const follower of threads.get(threadId) ?? []) follower.offer(entry, bytes)
         if (entry.type === "delta") continue
-        for (const shell of shells) shell.ring(`thread:${threadId}`, { type: "thread", threadId })
+        const { sequence } = entry.record
+        for (const shell of shells) shell.ring(`thread:${threadId}`, { type: "thread", threadId, sequence })
         for (const doorbell of doorbells) doorbell.ring(threadId, threadId)
       }
-      for (const { projectId } of published.projects) {
-        for (const shell of shells) shell.ring(`project:${projectId}`, { type: "project", projectId })
+      for (const { projectId, sequence } of published.projects) {
+        for (const shell of shells)
+          shell.ring(`project:${projectId}`, { type: "project", projectId, sequence })
       }
+    }
+
+    const missed = (threadId: ThreadId) => {
+      for (const follower of threads.get(threadId) ?? []) follower.overflow()
+      for (const shell of shells) shell.ring(`thread:${threadId}`, { type: "thread", threadId, sequence: 0 })
     }
 
     const follow = (threadId: ThreadId) => {
@@ -85,6 +95,7 @@ export class Feed extends Context.Service<
 
     return Feed.of({
       publish,
+      missed,
       thread: (threadId) =>
         Effect.acquireRelease(
           Effect.sync(() => follow(threadId)),
@@ -105,6 +116,7 @@ const fits = (entries: number, bytes: number) =>
 
 interface Follower extends Subscription<ThreadNews> {
   readonly offer: (entry: FeedEntry, bytes: number) => void
+  readonly overflow: () => void
 }
 
 const makeFollower = (): Follower => {
@@ -112,16 +124,21 @@ const makeFollower = (): Follower => {
   let waiting: Array<ThreadNews> = []
   let held = 0
   let overflowed = false
+  const overflow = () => {
+    overflowed = true
+    waiting = [{ type: "overflowed" }]
+    latch.openUnsafe()
+  }
   return {
     offer: (entry, bytes) => {
       // Until the reader has heard of it there is no use in keeping more: it will read all that again.
       if (overflowed) return
-      overflowed = !fits(waiting.length, held + bytes)
-      if (overflowed) waiting = [{ type: "overflowed" }]
-      else waiting.push(entry)
+      if (!fits(waiting.length, held + bytes)) return overflow()
+      waiting.push(entry)
       held += bytes
       latch.openUnsafe()
     },
+    overflow,
     take: taking(latch, () => {
       const taken = waiting
       waiting = []

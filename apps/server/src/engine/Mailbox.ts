@@ -63,6 +63,8 @@ export interface Surroundings {
   readonly load: (threadId: ThreadId) => Effect.Effect<Standing, StorageUnavailable>
   /** Rings after each commit of events, when `current` shows them. Streamed text does not ring: nothing is owed for it. */
   readonly changed: (threadId: ThreadId) => void
+  /** The thread has a commit that nobody was told of. */
+  readonly missed: (threadId: ThreadId) => void
 }
 
 /** Commands of one thread that may wait. */
@@ -174,16 +176,27 @@ export const make = (
         .submit(change)
         .pipe(Effect.catchTag("VersionConflict", () => reload))
       if (committed === null) return yield* carryOut(letter)
-      // A repeated command is answered with what was committed then; the state is not touched by it.
-      if (committed.version >= standing.version) standing = { state: after, version: committed.version }
-      if (!verdict.events.every(isStreamed)) around.changed(threadId)
+      const version = standing.version + verdict.events.filter((event) => !isStreamed(event)).length
+      if (committed.version === version) {
+        standing = { state: after, version }
+        if (!verdict.events.every(isStreamed)) around.changed(threadId)
+        return committed
+      }
+      // A repeated command is answered with what was committed then; the state is not touched by it. What lies
+      // ahead of us was committed although we were told that it failed.
+      if (committed.version > version) yield* reload
       return committed
     })
 
-  /** Somebody else wrote to the thread, which only a second writer could have: take the truth from the tables. */
+  /**
+   * The thread has a commit that is not ours: one that the storage denied, or, against all rules, somebody
+   * else's. The truth is in the tables, and nobody has looked yet at what it owes.
+   */
   const reload = Effect.gen(function* () {
     yield* Effect.logWarning(`Thread ${threadId} was changed from outside; its state is read anew`)
     standing = yield* around.load(threadId)
+    around.missed(threadId)
+    around.changed(threadId)
     return null
   })
 

@@ -11,7 +11,7 @@ import { initial } from "@turnkeeper/domain/thread/State"
 import { Clock, Context, Effect, FiberMap, Layer, Semaphore } from "effect"
 import { ThreadView } from "../projection/ThreadView.ts"
 import { Commit } from "./Commit.ts"
-import { bell } from "./Feed.ts"
+import { bell, Feed } from "./Feed.ts"
 import type { Subscription } from "./Feed.ts"
 import * as Mailbox from "./Mailbox.ts"
 
@@ -33,6 +33,7 @@ export class Mailboxes extends Context.Service<
     Effect.gen(function* () {
       const commit = yield* Commit
       const view = yield* ThreadView
+      const { missed } = yield* Feed
       const boxes = new Map<ThreadId, Slot>()
       const workers = yield* FiberMap.make<ThreadId>()
       const waking = yield* Semaphore.make(1)
@@ -45,9 +46,9 @@ export class Mailboxes extends Context.Service<
       const wake = Effect.fn("Mailboxes.wake")(function* (threadId: ThreadId) {
         const known = boxes.get(threadId)
         if (known !== undefined) return known.mailbox
-        const around = { commit, facts: view.facts, load, changed: ring }
+        const around = { commit, facts: view.facts, load, changed: ring, missed }
         const { mailbox, worker } = Mailbox.make(threadId, yield* load(threadId), around)
-        boxes.set(threadId, { mailbox, usedAt: yield* Clock.currentTimeMillis })
+        boxes.set(threadId, { mailbox, usedAt: yield* Clock.monotonicTimeNanos })
         yield* FiberMap.run(workers, threadId, worker)
         return mailbox
       })
@@ -56,14 +57,14 @@ export class Mailboxes extends Context.Service<
         Effect.suspend(() => {
           const slot = boxes.get(threadId)
           if (slot === undefined) return waking.withPermit(wake(threadId))
-          return Effect.map(Clock.currentTimeMillis, (now) => {
+          return Effect.map(Clock.monotonicTimeNanos, (now) => {
             slot.usedAt = now
             return slot.mailbox
           })
         })
 
       const sweep = Effect.gen(function* () {
-        const now = yield* Clock.currentTimeMillis
+        const now = yield* Clock.monotonicTimeNanos
         for (const [threadId, slot] of boxes) {
           if (!maySleep(slot, now)) continue
           boxes.delete(threadId)
@@ -81,13 +82,14 @@ export class Mailboxes extends Context.Service<
 
 interface Slot {
   readonly mailbox: Mailbox.Mailbox
-  usedAt: number
+  /** On the monotonic clock: a jump of the wall clock must not put to sleep what is in use. Nanoseconds. */
+  usedAt: bigint
 }
 
-const idleMs = 5 * 60_000
+const idleNanos = 5n * 60_000_000_000n
 
 /** Whoever got hold of it a moment ago may be about to write: so only what was not used for long sleeps. */
-const maySleep = ({ mailbox, usedAt }: Slot, now: number) => {
+const maySleep = ({ mailbox, usedAt }: Slot, now: bigint) => {
   const { state } = mailbox.current()
-  return mailbox.isIdle() && atRest(state) && !state.session.open && now - usedAt > idleMs
+  return mailbox.isIdle() && atRest(state) && !state.session.open && now - usedAt > idleNanos
 }

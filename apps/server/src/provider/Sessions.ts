@@ -27,6 +27,11 @@ export class Sessions extends Context.Service<
     /** Starts to consume the generation's events. */
     readonly listen: (threadId: ThreadId, generation: Generation) => Effect.Effect<void>
     readonly get: (threadId: ThreadId, generation: Generation) => ProviderSession | undefined
+    /** As `get`, but waits for one that is still opening; undefined when it is closed before it is open. */
+    readonly opened: (
+      threadId: ThreadId,
+      generation: Generation
+    ) => Effect.Effect<ProviderSession | undefined>
     /** Closes the generation, whether it is open or still opening; resolves when that is done. */
     readonly close: (threadId: ThreadId, generation: Generation) => Effect.Effect<void>
     /** Resolves when no session of the thread is open or being closed, other than `except`. */
@@ -60,6 +65,7 @@ export class Sessions extends Context.Service<
           provider: provider.instanceId,
           scope: yield* Scope.fork(scope),
           closed: yield* Deferred.make<void>(),
+          opened: yield* Deferred.make<void>(),
           session: null,
           heardAt: null,
           closing: false
@@ -72,6 +78,7 @@ export class Sessions extends Context.Service<
           Effect.onError(() => closeHeld(held, entry))
         )
         entry.session = session
+        Deferred.doneUnsafe(entry.opened, Exit.void)
         return session
       })
 
@@ -90,6 +97,16 @@ export class Sessions extends Context.Service<
           )
         })
 
+      const opened = (threadId: ThreadId, generation: Generation) =>
+        Effect.suspend(() => {
+          const entry = held.get(keyOf(threadId, generation))
+          return entry === undefined
+            ? Effect.succeed(undefined)
+            : Effect.raceFirst(Deferred.await(entry.opened), Deferred.await(entry.closed)).pipe(
+                Effect.map(() => entry.session ?? undefined)
+              )
+        })
+
       const others = (threadId: ThreadId, except: Generation) =>
         [...held.values()].filter((entry) => entry.threadId === threadId && entry.generation !== except)
 
@@ -106,6 +123,7 @@ export class Sessions extends Context.Service<
         holds: (threadId, except) => others(threadId, except).length > 0,
         heardAt: (threadId, generation) => held.get(keyOf(threadId, generation))?.heardAt ?? null,
         get: (threadId, generation) => held.get(keyOf(threadId, generation))?.session ?? undefined,
+        opened,
         live: () =>
           [...held.values()].flatMap(({ threadId, generation, provider, session }) =>
             session === null ? [] : [{ threadId, generation, provider, session }]
@@ -121,6 +139,8 @@ interface Held {
   readonly provider: ProviderInstanceId
   readonly scope: Scope.Closeable
   readonly closed: Deferred.Deferred<void>
+  /** Resolves when `session` is there. */
+  readonly opened: Deferred.Deferred<void>
   session: ProviderSession | null
   heardAt: bigint | null
   closing: boolean

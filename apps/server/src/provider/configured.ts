@@ -1,146 +1,142 @@
 /**
- * The list of adapters: the one place that knows them by name.
+ * The list of kinds of providers: the one place that knows adapters by name.
  *
- * A provider configuration is a JSON file: `{"providers": [{"id": "codex", "kind": "codex", …}]}`. Without
- * one there is the scripted provider, which needs nothing, and every real one that is found.
+ * To add a kind, add it to `kinds`: either what its package exports (`providerKind({…})`), or an entry here.
+ * To have it on a fresh machine without a settings file, add it to `found`. Everything else follows:
+ * reading the file, its JSON Schema, the errors, `doctor`. How the file is read: `settingsFile.ts`.
  */
 import { ProviderInstanceId } from "@turnkeeper/domain/ids"
+import { acp } from "@turnkeeper/provider-acp/kind"
+import { claude } from "@turnkeeper/provider-claude/kind"
 import * as Codex from "@turnkeeper/provider-codex/Codex"
 import type { Provider } from "@turnkeeper/provider-kit/Provider"
+import { binary, env, providerKind, setting } from "@turnkeeper/provider-kit/ProviderKind"
 import * as OpenCode from "@turnkeeper/provider-opencode/OpenCode"
 import { makeScripted } from "@turnkeeper/provider-kit/testing/ScriptedProvider"
-import { Effect, Schema, Scope } from "effect"
-import { readFile } from "node:fs/promises"
+import { Effect, Schema } from "effect"
+import type { Scope } from "effect"
+import { existsSync } from "node:fs"
 import { join } from "node:path"
+import { concealing } from "./conceal.ts"
+import { make as makeInstances } from "./Instances.ts"
+import type { Instances } from "./Instances.ts"
+import { ProviderConfigInvalid } from "./settingsFile.ts"
+import * as SettingsFile from "./settingsFile.ts"
 
-const common = { id: ProviderInstanceId, displayName: Schema.optionalKey(Schema.String) }
+const scripted = providerKind({
+  kind: "scripted",
+  settings: {
+    tickMs: setting(Schema.Int, "Milliseconds between two streamed words."),
+    recordDirectory: setting(
+      Schema.String,
+      "Where it records what it received; in the data directory when absent."
+    )
+  },
+  make: ({ stateDirectory, ...instance }, settings) =>
+    Effect.sync(() => makeScripted({ recordDirectory: stateDirectory, ...instance, ...settings }).provider)
+})
 
-export const Configured = Schema.Union([
-  Schema.Struct({
-    ...common,
-    kind: Schema.tag("scripted"),
-    /** Time between two streamed words. */
-    tickMs: Schema.optionalKey(Schema.Int),
-    /** Where it records what it received; in the data directory when absent. */
-    recordDirectory: Schema.optionalKey(Schema.String)
-  }),
-  Schema.Struct({
-    ...common,
-    kind: Schema.tag("codex"),
-    /** The program; `codex` on the path when absent. */
-    binary: Schema.optionalKey(Schema.String),
-    /** CODEX_HOME; the user's own when absent. */
-    home: Schema.optionalKey(Schema.String),
-    env: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
-    configOverrides: Schema.optionalKey(Schema.Record(Schema.String, Schema.String))
-  }),
-  Schema.Struct({
-    ...common,
-    kind: Schema.tag("opencode"),
-    /** The program; `opencode` on the path when absent. */
-    binary: Schema.optionalKey(Schema.String),
-    env: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
-    /** A server that runs already, in place of one of our own. */
-    server: Schema.optionalKey(
+/** Of programs that can be spoken to over an address of their own. */
+const outliving = {
+  outlive: setting(
+    Schema.Boolean,
+    "The program goes on when this server is killed, and the next one joins what it works on. An orderly stop ends it. Linux only."
+  ),
+  abandonAfterMinutes: setting(
+    Schema.Finite.check(Schema.isGreaterThan(0)),
+    "With `outlive`: how long the program goes on without any server. An hour when absent."
+  )
+}
+
+const codexProgram = { name: "codex", variable: "TURNKEEPER_CODEX_BIN" }
+const codex = providerKind({
+  kind: "codex",
+  program: codexProgram,
+  settings: {
+    binary: binary(codexProgram),
+    home: setting(Schema.String, "CODEX_HOME: another home is another account. The user's own when absent."),
+    env,
+    configOverrides: setting(
+      Schema.Record(Schema.String, Schema.String),
+      "Codex's own settings, as it takes them with `-c key=value`."
+    ),
+    ...outliving
+  },
+  make: (instance, settings) => Codex.make({ ...instance, ...settings })
+})
+
+const opencodeProgram = { name: "opencode", variable: "TURNKEEPER_OPENCODE_BIN" }
+const opencode = providerKind({
+  kind: "opencode",
+  program: opencodeProgram,
+  settings: {
+    binary: binary(opencodeProgram),
+    env,
+    server: setting(
       Schema.Struct({
         url: Schema.String,
         username: Schema.optionalKey(Schema.String),
         password: Schema.optionalKey(Schema.String)
-      })
-    )
-  })
-]).pipe(Schema.toTaggedUnion("kind"))
-export type Configured = typeof Configured.Type
+      }),
+      "A server that runs already, in place of one of our own."
+    ),
+    ...outliving
+  },
+  make: (instance, settings) => OpenCode.make({ ...instance, ...settings })
+})
 
-export const ProviderFile = Schema.Struct({ providers: Schema.Array(Configured) })
+export const kinds = SettingsFile.kindsOf([scripted, codex, opencode, claude, acp])
 
-/** The configuration could not be read. `reason` is for the person who wrote it. */
-export class ProviderConfigInvalid extends Schema.TaggedError<ProviderConfigInvalid>()(
-  "ProviderConfigInvalid",
-  {
-    file: Schema.String,
-    reason: Schema.String
-  }
-) {
-  override get message() {
-    return `The provider configuration ${this.file} cannot be used: ${this.reason}`
-  }
-}
+/** What a settings file may hold, for editors. */
+export const fileSchema = SettingsFile.jsonSchemaOf(kinds)
 
-const decode = Schema.decodeUnknownEffect(ProviderFile)
-
-export const read = (file: string): Effect.Effect<ReadonlyArray<Configured>, ProviderConfigInvalid> =>
-  Effect.tryPromise(() => readFile(file, "utf8")).pipe(
-    Effect.flatMap((text) => Effect.try({ try: (): unknown => JSON.parse(text), catch: (error) => error })),
-    Effect.flatMap(decode),
-    Effect.mapError((error) => new ProviderConfigInvalid({ file, reason: String(error) })),
-    Effect.flatMap(({ providers }) =>
-      new Set(providers.map(({ id }) => id)).size === providers.length
-        ? Effect.succeed(providers)
-        : Effect.fail(new ProviderConfigInvalid({ file, reason: "two providers have the same id" }))
-    )
-  )
+/** One instance as it was configured; its settings have been read. */
+export type Configured = SettingsFile.Configured
 
 /** What a fresh machine has. Whether the programs are there is found out by probing, not by failing. */
-export const found: ReadonlyArray<Configured> = [
-  { id: ProviderInstanceId.make("scripted"), kind: "scripted" },
-  { id: ProviderInstanceId.make("codex"), kind: "codex" },
-  { id: ProviderInstanceId.make("opencode"), kind: "opencode" }
-]
+export const found: ReadonlyArray<Configured> = ["scripted", "codex", "opencode", "claude"].map((kind) =>
+  SettingsFile.withoutSettings(kinds, ProviderInstanceId.make(kind), kind)
+)
+
+export { ProviderConfigInvalid }
+
+/** The settings file that is looked for when none is named. */
+export const defaultFile = (dataDirectory: string): string => join(dataDirectory, "providers.json")
+
+/** The instances of a file: of the one that is named, else of the default one, else what a fresh machine has. */
+export const read = (
+  file: string | null,
+  dataDirectory: string
+): Effect.Effect<ReadonlyArray<Configured>, ProviderConfigInvalid> => {
+  if (file !== null) return SettingsFile.read(kinds, file)
+  const byDefault = defaultFile(dataDirectory)
+  return Effect.suspend(() =>
+    existsSync(byDefault) ? SettingsFile.read(kinds, byDefault) : Effect.succeed(found)
+  )
+}
 
 /**
- * Makes the adapter. Its processes are recorded in the data directory, so that a later server ends what a killed one left.
- *
- * It has a scope of its own, forked now: what it starts later, at the first message, still ends after the
- * sessions, which are made after it. Else a server that is told to stop would hear of a provider that died.
+ * Makes the adapter. Its processes are recorded in the data directory, so that a later server ends what a
+ * killed one left.
  */
 export const make = (
   configured: Configured,
   dataDirectory: string
 ): Effect.Effect<Provider, never, Scope.Scope> =>
-  Effect.flatMap(Effect.flatMap(Effect.scope, Scope.fork), (scope) =>
-    Scope.provide(adapterOf(configured, dataDirectory), scope)
+  Effect.map(
+    configured.adapter(SettingsFile.placesOf(configured, dataDirectory)),
+    concealing(configured.secrets)
   )
 
-const adapterOf = (
-  configured: Configured,
+/**
+ * The instances of a data directory, which can be read again. Their scope is below the present one: what is
+ * built later in it ends first, so that a server that is told to stop does not hear of providers that died.
+ */
+export const instances = (
+  file: string | null,
   dataDirectory: string
-): Effect.Effect<Provider, never, Scope.Scope> => {
-  const { id, displayName } = configured
-  const name = displayName === undefined ? {} : { displayName }
-  switch (configured.kind) {
-    case "scripted":
-      return Effect.sync(
-        () =>
-          makeScripted({
-            instanceId: id,
-            recordDirectory: configured.recordDirectory ?? join(dataDirectory, "scripted", id),
-            ...name,
-            ...(configured.tickMs !== undefined && { tickMs: configured.tickMs })
-          }).provider
-      )
-    case "codex": {
-      const { binary, home, env, configOverrides } = configured
-      return Codex.make({
-        instanceId: id,
-        ledgerDirectory: join(dataDirectory, "processes", id),
-        ...name,
-        ...(binary !== undefined && { binary }),
-        ...(home !== undefined && { home }),
-        ...(env !== undefined && { env }),
-        ...(configOverrides !== undefined && { configOverrides })
-      })
-    }
-    case "opencode": {
-      const { binary, env, server } = configured
-      return OpenCode.make({
-        instanceId: id,
-        ledgerDirectory: join(dataDirectory, "processes", id),
-        ...name,
-        ...(binary !== undefined && { binary }),
-        ...(env !== undefined && { env }),
-        ...(server !== undefined && { server })
-      })
-    }
-  }
-}
+): Effect.Effect<Instances<ProviderConfigInvalid>, ProviderConfigInvalid, Scope.Scope> =>
+  makeInstances({
+    read: read(file, dataDirectory),
+    adapterOf: (configured) => make(configured, dataDirectory)
+  })

@@ -2,18 +2,24 @@
 import { Effect, Result } from "effect"
 import { called, outcome } from "./Performer.ts"
 import type { Performer } from "./Performer.ts"
+import { heldSession } from "./there.ts"
 
-export const interruptTurn: Performer<"turn.interrupt"> = ({ threadId, owed }, { sessions, settings }) =>
+export const interruptTurn: Performer<"turn.interrupt"> = (task, means) =>
   Effect.gen(function* () {
+    const { owed } = task
     const { turnId, generation } = owed
-    const session = sessions.get(threadId, generation)
+    const there = yield* heldSession(task, means)
+    if (Result.isFailure(there)) {
+      return outcome({ type: "interrupt.failed", turnId, generation, fault: there.failure })
+    }
+    const session = there.success
     if (session === undefined) {
       const fault = { reason: "SessionGone", message: "The session had ended" } as const
       return outcome({ type: "interrupt.failed", turnId, generation, fault })
     }
     const asked = yield* called(
       session.interrupt(owed.providerTurnId),
-      settings.interruptMs,
+      means.settings.interruptMs,
       "Interrupting the turn"
     )
     return Result.isSuccess(asked)

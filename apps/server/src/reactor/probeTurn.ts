@@ -2,15 +2,19 @@
 import { Effect, Result } from "effect"
 import { called, outcome } from "./Performer.ts"
 import type { Performer } from "./Performer.ts"
+import { heldSession } from "./there.ts"
 
-export const probeTurn: Performer<"turn.probe"> = ({ threadId, owed }, { sessions, settings }) =>
+export const probeTurn: Performer<"turn.probe"> = (task, means) =>
   Effect.gen(function* () {
+    const { owed } = task
     const at = { turnId: owed.turnId, generation: owed.generation }
-    const session = sessions.get(threadId, owed.generation)
+    const there = yield* heldSession(task, means)
+    if (Result.isFailure(there)) return outcome({ type: "probe.failed", ...at })
+    const session = there.success
     if (session === undefined) return outcome({ type: "probe.gone", ...at, ended: null })
     const probed = yield* called(
       session.probe(owed.providerTurnId),
-      settings.probeMs,
+      means.settings.probeMs,
       "Asking after the turn"
     )
     if (Result.isFailure(probed)) return outcome({ type: "probe.failed", ...at })

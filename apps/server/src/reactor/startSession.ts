@@ -4,7 +4,7 @@ import type { Fault } from "@turnkeeper/domain/runtime/Fault"
 import type { OwedOf } from "@turnkeeper/domain/thread/Owed"
 import type { ThreadState } from "@turnkeeper/domain/thread/State"
 import type { OpenOptions } from "@turnkeeper/provider-kit/Provider"
-import { Effect, Result } from "effect"
+import { Effect, Result, Schedule } from "effect"
 import { called, outcome } from "./Performer.ts"
 import type { Means, Performed, Performer } from "./Performer.ts"
 
@@ -62,8 +62,10 @@ export const directoryOf = (threadId: ThreadId, state: ThreadState, { projects }
     if (info === null || info.cwd !== null) return Effect.succeed(info?.cwd ?? null)
     return projects.byIds([info.projectId]).pipe(
       Effect.map((found) => found[0]?.directory ?? null),
-      Effect.catch(() =>
-        Effect.as(Effect.logError(`The project of thread ${threadId} could not be read`), null)
+      // A disk that fails for a moment is no reason to fail the turn.
+      Effect.retry({ times: 5, schedule: Schedule.spaced("200 millis") }),
+      Effect.catch((error) =>
+        Effect.as(Effect.logError(`The project of thread ${threadId} could not be read`, error), null)
       )
     )
   })

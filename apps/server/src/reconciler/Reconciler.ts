@@ -7,12 +7,12 @@
  * it, and a reconciler that "repairs" working turns is worse than none.
  */
 import type { StorageUnavailable } from "@turnkeeper/contracts/Errors"
-import type { ProviderInstanceId, ThreadId } from "@turnkeeper/domain/ids"
+import type { Generation, ProviderInstanceId, ThreadId } from "@turnkeeper/domain/ids"
 import { resumeOf } from "@turnkeeper/domain/thread/draft"
-import type { Live } from "@turnkeeper/domain/thread/Owed"
+import type { Happening, Live } from "@turnkeeper/domain/thread/Owed"
 import type { Occasion } from "@turnkeeper/domain/thread/reconcile"
 import type { ThreadState } from "@turnkeeper/domain/thread/State"
-import type { LiveSession, Provider } from "@turnkeeper/provider-kit/Provider"
+import type { LiveSession, Missed, Provider } from "@turnkeeper/provider-kit/Provider"
 import { Clock, Context, Effect, Layer, Option, Result } from "effect"
 import type { Mailbox } from "../engine/Mailbox.ts"
 import { Mailboxes } from "../engine/Mailboxes.ts"
@@ -25,6 +25,8 @@ import { Reactor } from "../reactor/Reactor.ts"
 import { directoryOf, optionsOf } from "../reactor/startSession.ts"
 import { Settings } from "../Settings.ts"
 import type { ServerSettings } from "../Settings.ts"
+import { EventLog } from "../store/EventLog.ts"
+import { heardTurn } from "./heardTurn.ts"
 
 export class Reconciler extends Context.Service<
   Reconciler,
@@ -46,6 +48,7 @@ export class Reconciler extends Context.Service<
       const mailboxes = yield* Mailboxes
       const reactor = yield* Reactor
       const view = yield* ThreadView
+      const log = yield* EventLog
       const projects = yield* Projects
       const settings = yield* Settings
       const sightings = new Map<ThreadId, Sighting>()
@@ -68,35 +71,64 @@ export class Reconciler extends Context.Service<
         return { ...live, last: { providerTurnId, outcome, message, texts } }
       })
 
+      /** The tables as the truth wants them. */
+      const repair = Effect.fnUntraced(function* (
+        mailbox: Mailbox,
+        live: Live,
+        occasion: Occasion,
+        version: number | null
+      ) {
+        yield* mailbox.reconcile(yield* proven(mailbox.current().state, live), occasion, version)
+      })
+
       /**
        * A session that outlived the server is held again: without a hand on it nobody would hear its words or
-       * carry out its stop. Where that fails the next look tries again.
+       * carry out its stop. What it did meanwhile is taken in first, then the tables are held against what is
+       * true behind it, and only then its further words are heard. Where it cannot be opened the listing has
+       * to do, and the next look tries again.
        */
-      const holdAgain = Effect.fnUntraced(function* (mailbox: Mailbox, occasion: Occasion) {
+      const takeUp = Effect.fnUntraced(function* (
+        mailbox: Mailbox,
+        listed: Live,
+        occasion: Occasion,
+        version: number | null
+      ) {
         const { threadId } = mailbox
+        // A start that was under way has succeeded: nothing is heard in a session that is still starting.
+        const starting = mailbox.current().state.session.status === "starting"
+        if (starting) yield* repair(mailbox, listed, occasion, version)
         const { state } = mailbox.current()
-        const { generation, open, provider: owner } = state.session
+        const { generation, provider: owner } = state.session
         const provider = owner === null ? undefined : registry.get(owner)
-        if (!open || provider === undefined || sessions.get(threadId, generation) !== undefined) return
+        if (!state.session.open || provider === undefined)
+          return yield* repair(mailbox, listed, occasion, version)
         const cwd = yield* directoryOf(threadId, state, { projects })
         // Without a cursor nobody can name the session: the next turn gets a new one.
         if (cwd === null || cursorOf(state) === null) {
           return yield* mailbox.reconcile({ type: "absent" }, occasion, null)
         }
         const of = { generation, turnId: state.session.activeTurnId, resume: resumeOf(state.session, owner) }
+        const rejoin = { heard: yield* heardTurn(log, threadId, mailbox.current()) }
         const opened = yield* called(
-          sessions.open(provider, optionsOf(threadId, of, state, cwd)),
+          sessions.open(provider, { ...optionsOf(threadId, of, state, cwd), rejoin }),
           settings.openMs,
           "Taking the session up again"
         )
-        if (Result.isSuccess(opened)) return yield* sessions.listen(threadId, generation)
+        if (Result.isSuccess(opened)) {
+          const { missed } = opened.success
+          if (missed === undefined) yield* repair(mailbox, listed, occasion, starting ? null : version)
+          else {
+            yield* takeIn(mailbox, generation, missed)
+            yield* repair(mailbox, behind(missed, generation), occasion, null)
+          }
+          return yield* sessions.listen(threadId, generation)
+        }
         yield* sessions.close(threadId, generation)
         yield* Effect.logWarning(
           `The session of thread ${threadId} could not be taken up again: ${opened.failure.message}`
         )
-        if (opened.failure.reason === "SessionGone") {
-          yield* mailbox.reconcile({ type: "absent" }, occasion, null)
-        }
+        const gone = opened.failure.reason === "SessionGone"
+        yield* repair(mailbox, gone ? { type: "absent" } : listed, occasion, null)
       })
 
       const atStartUp = Effect.gen(function* () {
@@ -108,10 +140,11 @@ export class Reconciler extends Context.Service<
         for (const threadId of threads) {
           const mailbox = yield* mailboxes.of(threadId)
           const { state } = mailbox.current()
-          const live = yield* proven(state, liveOf(threadId, state, listings))
+          const live = liveOf(threadId, state, listings)
           if (live.type === "unknown") unknown += 1
-          yield* mailbox.reconcile(live, occasion, null)
-          if (live.type === "idle" || live.type === "running") yield* holdAgain(mailbox, occasion)
+          yield* isAlive(live)
+            ? takeUp(mailbox, live, occasion, null)
+            : mailbox.reconcile(live, occasion, null)
           yield* reactor.look(threadId)
         }
         return { threads: threads.length, unknown }
@@ -138,8 +171,9 @@ export class Reconciler extends Context.Service<
           sightings.set(threadId, sighting)
           if (reactor.underWay(threadId).length > 0 || before?.version !== version) continue
           if (before.says !== sighting.says) continue
-          yield* mailbox.reconcile(yield* proven(state, live), occasion, version)
-          if (!held && (live.type === "idle" || live.type === "running")) yield* holdAgain(mailbox, occasion)
+          yield* !held && isAlive(live)
+            ? takeUp(mailbox, live, occasion, version)
+            : repair(mailbox, live, occasion, version)
         }
         for (const threadId of sightings.keys()) if (!standing.has(threadId)) sightings.delete(threadId)
       })
@@ -192,6 +226,20 @@ const liveOf = (threadId: ThreadId, state: ThreadState, listings: Listings): Liv
     ? { type: "idle", generation, last: null }
     : { type: "running", generation, providerTurnId: found.activeProviderTurnId, turnId: found.activeTurnId }
 }
+
+const isAlive = (live: Live): boolean => live.type === "idle" || live.type === "running"
+
+/** In order, and behind all that had been heard of the generation. */
+const takeIn = (mailbox: Mailbox, generation: Generation, { events }: Missed) => {
+  const { seen } = mailbox.current().state.session
+  return mailbox.hear(
+    events.map((event, index): Happening => ({ type: "provider", generation, seq: seen + index + 1, event })),
+    { type: "provider", generation }
+  )
+}
+
+const behind = ({ running }: Missed, generation: Generation): Live =>
+  running === null ? { type: "idle", generation, last: null } : { type: "running", generation, ...running }
 
 const cursorOf = ({ session }: ThreadState): string | null =>
   resumeOf(session, session.provider)?.cursor ?? null

@@ -10,19 +10,25 @@ import type { Scope } from "effect"
 import { HttpServerRequest, HttpServerResponse } from "effect/http"
 import { CloseEvent } from "effect/socket/Socket"
 import { NodeHttpServerRequest } from "@effect/platform-node"
+import { untilSilent } from "./untilSilent.ts"
 
 export interface Connection {
-  /** Resolves when the frame is handed over and the backlog is below its bound. */
-  readonly send: (frame: string) => Effect.Effect<void>
+  /** A text frame, as text or as its bytes. Resolves when it is handed over and the backlog is below its bound. */
+  readonly send: (frame: string | Uint8Array) => Effect.Effect<void>
   readonly close: (code: CloseCode, reason: string) => Effect.Effect<void>
 }
 
-/** 1002 protocol error, 1003 binary frame, 1007 not JSON. Too large a frame (1009) is closed below us. */
-export type CloseCode = 1002 | 1003 | 1007
+/**
+ * 1002 protocol error, 1003 binary frame, 1007 not JSON, 1008 the credential has ended. Too large a frame
+ * (1009) is closed below us.
+ */
+export type CloseCode = 1002 | 1003 | 1007 | 1008
 
 /** What a protocol does with a connection. `frame` may run long: the next one waits for it. */
 export interface Receiver {
   readonly frame: (text: string) => Effect.Effect<void>
+  /** Resolves when the client may not be served any longer. */
+  readonly ended: Effect.Effect<void>
 }
 
 /**
@@ -36,22 +42,30 @@ export const upgrade = <R>(
     const request = yield* HttpServerRequest.HttpServerRequest
     const socket = yield* request.upgrade
     const writer = yield* socket.writer
-    const drained = whenDrained(NodeHttpServerRequest.toIncomingMessage(request).socket)
+    const { socket: wire } = NodeHttpServerRequest.toIncomingMessage(request)
+    const drained = whenDrained(wire)
 
     // A frame for a socket that has just closed goes nowhere; the reader below ends for the same reason.
-    const send = (frame: string) => Effect.andThen(Effect.ignore(writer.write(frame)), drained)
+    const send = (frame: string | Uint8Array) => Effect.andThen(Effect.ignore(writer.write(frame)), drained)
     const close = (code: CloseCode, reason: string) =>
       Effect.ignore(writer.write(new CloseEvent(code, reason)))
     const receiver = yield* open({ send, close })
 
     const { pull } = yield* socket.reader
-    while (true) {
-      for (const frame of yield* pull) {
-        if (typeof frame !== "string") return yield* close(1003, "text frames only")
-        yield* drained
-        yield* receiver.frame(frame)
+    const serve = Effect.gen(function* () {
+      while (true) {
+        for (const frame of yield* pull) {
+          if (typeof frame !== "string") return yield* close(1003, "text frames only")
+          yield* drained
+          yield* receiver.frame(frame)
+        }
       }
-    }
+    })
+    yield* Effect.raceAllFirst([
+      serve,
+      Effect.andThen(receiver.ended, close(1008, "the credential has ended")),
+      untilSilent(wire)
+    ])
   }).pipe(
     // The client is gone or broke the framing: that ends its connection and nothing else.
     Effect.catchTag("SocketError", () => Effect.void),

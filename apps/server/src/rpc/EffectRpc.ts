@@ -5,16 +5,18 @@
  * connection, calls and subscriptions are counted, and a chunk is handed over only to a socket that drains.
  */
 import { paths } from "@turnkeeper/contracts/Discovery"
+import type { Scope } from "@turnkeeper/contracts/Scope"
 import { Effect } from "effect"
 import type { RpcMessage } from "effect/rpc"
 import { isRecord, parse } from "./Connection.ts"
 import type { Connection } from "./Connection.ts"
+import { frameOf } from "./encoded.ts"
 import { makeInFlight } from "./InFlight.ts"
 import type { InFlight } from "./InFlight.ts"
-import { isStreamMethod, serve } from "./SocketProtocol.ts"
+import { isStreamMethod, refusalOf, serve } from "./SocketProtocol.ts"
 import type { Session, Write } from "./SocketProtocol.ts"
 
-const session = (connection: Connection, write: Write): Session => {
+const session = (connection: Connection, write: Write, scope: Scope): Session => {
   const inFlight = makeInFlight()
   return {
     /** One frame, which may hold several messages. */
@@ -22,21 +24,25 @@ const session = (connection: Connection, write: Write): Session => {
       const parsed = parse(text)
       if (parsed.type !== "message") return connection.close(1007, parsed.type)
       const messages: ReadonlyArray<unknown> = Array.isArray(parsed.value) ? parsed.value : [parsed.value]
-      return Effect.forEach(messages, (message) => receive(connection, inFlight, write, message), {
+      return Effect.forEach(messages, (message) => receive(connection, inFlight, write, scope, message), {
         discard: true
       })
     },
     deliver: (response) => {
       if (response._tag === "Exit") inFlight.remove(response.requestId)
-      return connection.send(JSON.stringify(response))
+      return connection.send(response._tag === "Chunk" ? chunk(response) : JSON.stringify(response))
     }
   }
 }
+
+const chunk = ({ requestId, values }: RpcMessage.ResponseChunkEncoded) =>
+  frameOf(`{"_tag":"Chunk","requestId":${JSON.stringify(requestId)},"values":`, values, "}")
 
 const receive = (
   connection: Connection,
   inFlight: InFlight<{ readonly isStream: boolean }>,
   write: Write,
+  scope: Scope,
   value: unknown
 ) => {
   // A client that has said all it wants is told by its socket, which closes.
@@ -46,10 +52,9 @@ const receive = (
   if (message._tag !== "Request") return write(message)
   // The server would give up the connection's reader over an id that is still in use.
   if (inFlight.has(message.id)) return connection.close(1002, "request id in use")
-  const isStream = isStreamMethod(message.tag)
-  const refusal = inFlight.refuse(isStream)
+  const refusal = refusalOf(message.tag, scope, inFlight)
   if (refusal !== null) return connection.send(JSON.stringify(refused(message.id, refusal)))
-  inFlight.add(message.id, { isStream })
+  inFlight.add(message.id, { isStream: isStreamMethod(message.tag) })
   return write(message)
 }
 
@@ -62,7 +67,13 @@ const toMessage = (value: unknown): RpcMessage.FromClientEncoded | null => {
   switch (value["_tag"]) {
     case "Request":
       return isId(value["id"]) && typeof value["tag"] === "string"
-        ? { _tag: "Request", id: value["id"], tag: value["tag"], payload: value["payload"], headers: [] }
+        ? {
+            _tag: "Request",
+            id: value["id"],
+            tag: value["tag"],
+            payload: value["payload"] ?? null,
+            headers: []
+          }
         : null
     case "Ack":
       return isId(value["requestId"]) ? { _tag: "Ack", requestId: value["requestId"] } : null

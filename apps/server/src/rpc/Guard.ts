@@ -3,15 +3,24 @@
  *
  * 1. `Host` has to name this server: a foreign name that resolves to us is DNS rebinding.
  * 2. `Origin`, which browsers send, has to be ours: no cross-site WebSocket. Programs send none.
- * 3. A bearer token, on every route but the health check.
+ * 3. The files of the web client are answered here; the health check and signing in need no credential.
+ * 4. Everything else needs a credential with the route's scope. A route that nobody has listed needs the most.
  *
  * Refusals say which header was wrong and never what was expected.
  */
+import { accessLimits, authPaths, ownHeader, ticketParameter } from "@turnkeeper/contracts/Access"
 import { paths } from "@turnkeeper/contracts/Discovery"
+import { Forbidden, NotAllowed, Overloaded, Unauthorized } from "@turnkeeper/contracts/Errors"
+import { allows } from "@turnkeeper/contracts/Scope"
+import type { Scope } from "@turnkeeper/contracts/Scope"
 import { Clock, Effect } from "effect"
 import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { isIP } from "node:net"
-import { Token } from "./Token.ts"
+import { Access, CurrentCaller } from "../http/Access.ts"
+import type { Caller } from "../http/Access.ts"
+import { CookieName } from "../http/AuthRoutes.ts"
+import { refusal, secured } from "../http/headers.ts"
+import type { Site } from "../http/Site.ts"
 
 export interface GuardOptions {
   /** The address the server was told to listen on. */
@@ -20,37 +29,122 @@ export interface GuardOptions {
   readonly origins?: ReadonlyArray<string>
 }
 
-/** Wrong tokens that are answered one by one; beyond, the answer is 429 until the minute is over. */
-export const failuresPerMinute = 30
+/** Wrong credentials that are answered one by one; beyond, the answer is 429 until the minute is over. */
+export const { failuresPerMinute } = accessLimits
 
-export const layer = (options: GuardOptions) =>
+/** What each route needs. */
+const routes: Readonly<Record<string, Scope | "nothing">> = {
+  [paths.health]: "nothing",
+  [authPaths.pair]: "nothing",
+  [authPaths.session]: "nothing",
+  [paths.ready]: "read",
+  [paths.metrics]: "read",
+  [paths.rpc]: "read",
+  [paths.jsonRpc]: "read",
+  [authPaths.ticket]: "read",
+  [authPaths.signOut]: "read",
+  [authPaths.links]: "admin",
+  [authPaths.credentials]: "admin",
+  [authPaths.tokens]: "admin",
+  [authPaths.revoke]: "admin"
+}
+
+const needOf = (path: string) => (Object.hasOwn(routes, path) ? (routes[path] ?? "admin") : "admin")
+
+type Request = HttpServerRequest.HttpServerRequest
+
+export const layer = (options: GuardOptions, site: Site) =>
   HttpRouter.middleware(
     Effect.gen(function* () {
-      const token = yield* Token
+      const access = yield* Access
+      const cookieName = yield* CookieName
       const { address } = yield* HttpServer.HttpServer
       const port = "port" in address ? address.port : null
-      const failures = makeFailures()
 
       return (app) =>
         Effect.gen(function* () {
           const request = yield* HttpServerRequest.HttpServerRequest
           const { headers } = request
           if (!isOurHost(headers["host"], options.host, port))
-            return refusal(403, "Forbidden", { header: "host" })
+            return refusal(403, new Forbidden({ header: "host" }))
           if (!isOurOrigin(headers["origin"], options, port))
-            return refusal(403, "Forbidden", { header: "origin" })
-          if (pathOf(request.url) === paths.health) return yield* app
-          // The right token passes even while others are guessing: a token of 256 bits is not found by
-          // guessing, so the limit only keeps guessers cheap, and they must not lock out the owner.
-          if (token.matches(bearerOf(headers["authorization"]))) return yield* app
-          const tooMany = failures.add(yield* Clock.currentTimeMillis)
-          return tooMany
-            ? refusal(429, "Overloaded", { what: "failed attempts", limit: failuresPerMinute })
-            : unauthorized
-        })
+            return refusal(403, new Forbidden({ header: "origin" }))
+          const file = site.file(request)
+          if (file !== null) return yield* file
+
+          const path = pathOf(request.url)
+          const need = needOf(path)
+          const credential = presented(request, path, cookieName)
+          if (isForged(request, need, credential)) return refusal(403, new Forbidden({ header: "origin" }))
+          if (need === "nothing") return yield* app
+          // Before anything is refused: a place inside the page is no secret.
+          const page = Object.hasOwn(routes, path) ? null : site.page(request)
+          if (page !== null) return yield* page
+
+          const now = yield* Clock.currentTimeMillis
+          const caller = identify(access, credential, now)
+          if (caller !== null) {
+            if (!allows(caller.scope, need)) return refusal(403, new NotAllowed({ needs: need }))
+            return yield* Effect.provideService(app, CurrentCaller, caller)
+          }
+          // The right credential passes even while others are guessing: 256 bits are not found by guessing,
+          // so the limit only keeps guessers cheap, and they must not lock out the owner.
+          return credential !== null && access.tooManyFailures(now) ? overloaded : unauthorized
+        }).pipe(Effect.map(secured))
     }),
     { global: true }
   )
+
+/** What a request carries to say who it is from. */
+type Credential =
+  | { readonly type: "bearer"; readonly text: string }
+  | { readonly type: "ticket"; readonly text: string }
+  | { readonly type: "cookie"; readonly text: string }
+
+/** A ticket counts for a socket only, a cookie on the routes that are there for browsers only. */
+const presented = (
+  { headers, url, cookies }: Request,
+  path: string,
+  cookieName: string
+): Credential | null => {
+  if (headers["authorization"] !== undefined)
+    return { type: "bearer", text: bearerOf(headers["authorization"]) }
+  const ticket = isSocket(path) ? ticketOf(url) : null
+  if (ticket !== null) return { type: "ticket", text: ticket }
+  const cookie = path.startsWith("/auth/") ? (cookies[cookieName] ?? "") : ""
+  return cookie === "" ? null : { type: "cookie", text: cookie }
+}
+
+const identify = (access: Access["Service"], credential: Credential | null, now: number): Caller | null => {
+  switch (credential?.type) {
+    case "bearer":
+      return access.ofBearer(credential.text, now)
+    case "ticket":
+      return access.ofTicket(credential.text, now)
+    case "cookie":
+      return access.ofCookie(credential.text, now)
+    case undefined:
+      return null
+  }
+}
+
+/**
+ * Browsers send a cookie along with what another page makes them do. So a change by cookie, or on a route
+ * that needs none, has to come with an `Origin`, which was looked at, or with a header that no form has.
+ */
+const isForged = ({ method, headers }: Request, need: string, credential: Credential | null) =>
+  method !== "GET" &&
+  method !== "HEAD" &&
+  (need === "nothing" || credential?.type === "cookie") &&
+  headers["origin"] === undefined &&
+  headers[ownHeader] === undefined
+
+const isSocket = (path: string) => path === paths.rpc || path === paths.jsonRpc
+
+const ticketOf = (url: string): string | null => {
+  const query = url.indexOf("?")
+  return query === -1 ? null : new URLSearchParams(url.slice(query + 1)).get(ticketParameter)
+}
 
 const loopback: ReadonlySet<string> = new Set(["127.0.0.1", "localhost", "[::1]"])
 const wildcards: ReadonlySet<string> = new Set(["0.0.0.0", "::"])
@@ -93,31 +187,14 @@ const hostOf = (address: string): { readonly name: string; readonly port: number
   }
 }
 
-const pathOf = (url: string) => url.split("?", 1)[0]
+const pathOf = (url: string) => url.split("?", 1)[0] ?? ""
 
-const bearerOf = (header: string | undefined) => /^Bearer ([^\s]+)$/i.exec(header ?? "")?.[1] ?? ""
+const bearerOf = (header: string) => /^Bearer ([^\s]+)$/i.exec(header)?.[1] ?? ""
 
-/** Failures of the minute that runs, for all clients together: constant memory whoever knocks. */
-const makeFailures = () => {
-  let minute = 0
-  let count = 0
-  return {
-    add: (now: number) => {
-      const current = Math.floor(now / 60_000)
-      if (current !== minute) {
-        minute = current
-        count = 0
-      }
-      count += 1
-      return count > failuresPerMinute
-    }
-  }
-}
+const overloaded = refusal(429, new Overloaded({ what: "failed attempts", limit: failuresPerMinute }))
 
-const refusal = (status: number, tag: string, fields: object) =>
-  HttpServerResponse.jsonUnsafe({ _tag: tag, ...fields }, { status })
-
-const unauthorized = HttpServerResponse.jsonUnsafe(
-  { _tag: "Unauthorized" },
-  { status: 401, headers: { "www-authenticate": "Bearer" } }
+const unauthorized = HttpServerResponse.setHeader(
+  refusal(401, new Unauthorized()),
+  "www-authenticate",
+  "Bearer"
 )

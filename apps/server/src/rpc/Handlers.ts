@@ -12,10 +12,14 @@ import { ThreadNotFound } from "@turnkeeper/domain/thread/Command"
 import { Effect, Stream } from "effect"
 import { Engine } from "../engine/Engine.ts"
 import { Feed } from "../engine/Feed.ts"
+import { countSubscription } from "../http/gauges.ts"
 import { Projects } from "../projection/Projects.ts"
 import { Threads } from "../projection/Threads.ts"
 import { ThreadView } from "../projection/ThreadView.ts"
+import { HeavyReads } from "../reads/HeavyReads.ts"
 import { Registry } from "../provider/Registry.ts"
+import { browse, Playground } from "./browse.ts"
+import { providerSubscription } from "./ProviderSubscription.ts"
 import { ServerInfo } from "./ServerInfo.ts"
 import { shellSubscription } from "./ShellSubscription.ts"
 import { threadSubscription } from "./ThreadSubscription.ts"
@@ -30,6 +34,8 @@ export const layer = Api.toLayer(
     const server = yield* ServerInfo
     const view = yield* ThreadView
     const threads = yield* Threads
+    const heavy = yield* HeavyReads
+    const playground = yield* Playground
     const { epoch } = view
     const source = { epoch, view, threads, projects: yield* Projects, feed: yield* Feed }
 
@@ -48,7 +54,7 @@ export const layer = Api.toLayer(
           ...committed
         }))
       ),
-      "orchestration.subscribeShell": subscription(() => shellSubscription(source)),
+      "orchestration.subscribeShell": subscription((input) => shellSubscription(source, input)),
       "orchestration.subscribeThread": subscription((input) => threadSubscription(source, input)),
       "orchestration.history": call(({ threadId, before, limit }) =>
         Effect.andThen(
@@ -56,7 +62,23 @@ export const layer = Api.toLayer(
           view.history(threadId, before, Math.min(limit, limits.historyPage))
         )
       ),
-      "providers.list": call(() => providers.list)
+      "orchestration.itemText": call(({ threadId, itemId, offset, limit }) =>
+        Effect.andThen(
+          found(threads, threadId),
+          view.itemText(threadId, itemId, offset, Math.min(limit, limits.itemTextPage))
+        )
+      ),
+      "orchestration.search": call(({ query, threadId = null, limit, before = null }) =>
+        heavy.search({ query, threadId, limit: Math.min(limit, limits.searchPage), before })
+      ),
+      "workspace.browse": call((input) => browse(input, playground)),
+      "providers.list": call(() => providers.list),
+      "providers.subscribe": subscription(() => providerSubscription(providers)),
+      "providers.refresh": call(() =>
+        Effect.flatMap(providers.refresh, (settingsProblem) =>
+          Effect.map(providers.list, (rows) => ({ providers: rows, settingsProblem }))
+        )
+      )
     })
   })
 )
@@ -84,7 +106,10 @@ const subscription =
   (input: I | Malformed): Stream.Stream<A, E | InvalidRequest, R> =>
     input instanceof Malformed
       ? Stream.fail(invalid(input))
-      : Stream.catchDefect(f(input), (d) => Stream.unwrap(broken(d)))
+      : counted(Stream.catchDefect(f(input), (d) => Stream.unwrap(broken(d))))
+
+const counted = <A, E, R>(stream: Stream.Stream<A, E, R>) =>
+  Stream.unwrap(Effect.as(countSubscription, stream))
 
 const invalid = ({ issues }: Malformed) => new InvalidRequest({ issues })
 

@@ -19,14 +19,16 @@ import { Api } from "@turnkeeper/contracts/Api"
 import { paths } from "@turnkeeper/contracts/Discovery"
 import { PayloadTooLarge } from "@turnkeeper/contracts/Errors"
 import { limits } from "@turnkeeper/contracts/Limits"
+import type { Scope } from "@turnkeeper/contracts/Scope"
 import { spaced } from "@turnkeeper/contracts/Words"
 import { Effect } from "effect"
 import type { RpcMessage } from "effect/rpc"
 import { isRecord, parse } from "./Connection.ts"
 import type { Connection } from "./Connection.ts"
+import { frameOf } from "./encoded.ts"
 import { makeInFlight } from "./InFlight.ts"
 import type { InFlight } from "./InFlight.ts"
-import { isStreamMethod, serve } from "./SocketProtocol.ts"
+import { isStreamMethod, refusalOf, serve } from "./SocketProtocol.ts"
 import type { Session, Write } from "./SocketProtocol.ts"
 
 type Id = string | number
@@ -39,16 +41,16 @@ interface Call {
   givenUp: boolean
 }
 
-const session = (connection: Connection, write: Write): Session => {
+const session = (connection: Connection, write: Write, scope: Scope): Session => {
   const inFlight = makeInFlight<Call>()
   return {
-    frame: receive(connection, inFlight, write),
+    frame: receive(connection, inFlight, write, scope),
     deliver: (response) => deliver(connection, inFlight, write, response)
   }
 }
 
 /** One frame of the client. */
-const receive = (connection: Connection, inFlight: InFlight<Call>, write: Write) => {
+const receive = (connection: Connection, inFlight: InFlight<Call>, write: Write, scope: Scope) => {
   let lastCall = 0
   return (text: string): Effect.Effect<void> => {
     const parsed = parse(text)
@@ -69,9 +71,9 @@ const receive = (connection: Connection, inFlight: InFlight<Call>, write: Write)
       return reply(connection, id, { error: { code: -32601, message: "Method not found", data: { method } } })
     }
 
-    const isStream = isStreamMethod(method)
-    const refusal = inFlight.refuse(isStream)
+    const refusal = refusalOf(method, scope, inFlight)
     if (refusal !== null) return reply(connection, id, failure(-32000, refusal))
+    const isStream = isStreamMethod(method)
     const call = isStream ? `s${(lastCall += 1)}` : `c${(lastCall += 1)}`
     inFlight.add(call, { id, isStream, answered: false, givenUp: false })
     return write({ _tag: "Request", id: call, tag: method, payload: params, headers: [] })
@@ -110,9 +112,7 @@ const deliver = (
   if (call === undefined) return Effect.void
 
   if (response._tag === "Chunk") {
-    const items = call.givenUp
-      ? Effect.void
-      : notify(connection, "subscription", { subscription: name, items: response.values })
+    const items = call.givenUp ? Effect.void : connection.send(itemsFrame(name, response.values))
     // The items count as taken when they have left for a socket that drains.
     return Effect.andThen(
       Effect.andThen(answer(connection, name, call), items),
@@ -178,6 +178,13 @@ const reply = (connection: Connection, id: Id | null, body: object) =>
 
 const notify = (connection: Connection, method: string, params: object) =>
   connection.send(JSON.stringify({ jsonrpc: "2.0", method, params }))
+
+const itemsFrame = (name: string, items: ReadonlyArray<unknown>) =>
+  frameOf(
+    `{"jsonrpc":"2.0","method":"subscription","params":{"subscription":${JSON.stringify(name)},"items":`,
+    items,
+    "}}"
+  )
 
 /** Serves the group; needs its handlers. */
 export const layer = serve(paths.jsonRpc, session)

@@ -121,20 +121,22 @@ const makeSent = (epoch: string) => {
     if (record.version <= version) return true
     if (record.version !== version + 1) return false
     version = record.version
-    const { event, sequence, at } = record
+    const { event } = record
     if (event.type === "item.started") texts.set(event.itemId, 0)
     if (event.type === "item.completed") texts.delete(event.itemId)
-    items.push({ type: "event", version, sequence, at, event })
+    items.push(itemOf(record, eventOf))
     return true
   }
 
-  const joinText = ({ itemId, offset, text }: Delta["event"], items: Array<ThreadItem>): boolean => {
+  const joinText = (event: Delta["event"], items: Array<ThreadItem>): boolean => {
+    const { itemId, offset, text } = event
     const have = texts.get(itemId) ?? (knowsAll || closed.has(itemId) ? Infinity : 0)
     // The client has it, or the item is closed: its completion carried the whole text.
     if (offset + text.length <= have) return true
     if (offset > have) return false
     texts.set(itemId, offset + text.length)
-    items.push({ type: "delta", itemId, offset: have, text: text.slice(have - offset) })
+    const piece = (): ThreadItem => ({ type: "delta", itemId, offset: have, text: text.slice(have - offset) })
+    items.push(have === offset ? itemOf(event, piece) : piece())
     return true
   }
 
@@ -173,5 +175,23 @@ const makeSent = (epoch: string) => {
     }
   }
 }
+
+/** What a client is told of something committed: one object for all who follow, so that it is encoded once. */
+const itemOf = <A extends object>(committed: A, make: (committed: A) => ThreadItem): ThreadItem => {
+  const made = told.get(committed) ?? make(committed)
+  told.set(committed, made)
+  return made
+}
+
+/** For as long as anybody holds what was committed. */
+const told = new WeakMap<object, ThreadItem>()
+
+const eventOf = ({ at, event, sequence, version }: ThreadRecord): ThreadItem => ({
+  type: "event",
+  version,
+  sequence,
+  at,
+  event
+})
 
 const isOpen = ({ status }: ThreadSnapshot["entries"][number]) => status === "open"

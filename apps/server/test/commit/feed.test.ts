@@ -136,9 +136,14 @@ describe("Feed", () => {
             )
           )
         }
+        // Each with the sequence of its newest event.
         assert.deepStrictEqual(yield* shell.take, [
-          { type: "project", projectId: project },
-          ...threads.map(({ id }) => ({ type: "thread" as const, threadId: id }))
+          { type: "project", projectId: project, sequence: 1 },
+          ...threads.map(({ id }, n) => ({
+            type: "thread" as const,
+            threadId: id,
+            sequence: 1 + (n + 1) * 23
+          }))
         ])
         assert.deepStrictEqual(
           yield* doorbell.take,

@@ -17,8 +17,8 @@ import type { Control, Received } from "@turnkeeper/provider-kit/testing/control
 import { readReceived } from "@turnkeeper/provider-kit/testing/record"
 import type { Scripted, ScriptedOptions } from "@turnkeeper/provider-kit/testing/ScriptedProvider"
 import { makeScripted } from "@turnkeeper/provider-kit/testing/ScriptedProvider"
-import type { Context, Duration } from "effect"
-import { Clock, Deferred, Effect, Exit, Layer, Logger, References, Scope } from "effect"
+import type { Duration } from "effect"
+import { Clock, Context, Deferred, Effect, Exit, Layer, Logger, References, Scope } from "effect"
 import { SqlError, UnknownError } from "effect/sql/SqlError"
 import { TestClock } from "effect/testing"
 import { join } from "node:path"
@@ -43,6 +43,8 @@ export interface Options {
   /** One provider named `scripted` when absent. The first one is the thread's own. */
   readonly providers?: ReadonlyArray<Omit<ScriptedOptions, "instanceId"> & { readonly id: string }>
   readonly settings?: Partial<ServerSettings>
+  /** Where the database is; a directory of the scenario's own when absent. */
+  readonly directory?: string
   /** Stands between the server and its providers. */
   readonly around?: (provider: Provider) => Provider
   /** Each scenario fails on an error in the server's log, unless it provokes one. */
@@ -126,15 +128,21 @@ export const scenario = (
 ) =>
   it.effect(
     name,
-    () =>
-      Effect.gen(function* () {
-        const app = yield* make(options)
-        yield* body(app)
-        yield* app.use(heldLaws(app.database))
-      }).pipe(Effect.scoped),
+    () => scenarioOn(options, body),
     // The machine may be slow; that alone is no failure.
     20_000
   )
+
+/** A scenario as an effect: the server, what happens to it, and the laws at its end. */
+export const scenarioOn = (
+  options: Options,
+  body: (app: App) => Effect.Effect<void, unknown, Scope.Scope>
+): Effect.Effect<void, unknown> =>
+  Effect.gen(function* () {
+    const app = yield* make(options)
+    yield* body(app)
+    yield* app.use(heldLaws(app.database))
+  }).pipe(Effect.scoped)
 
 export type Failure = "power off before" | "power off after" | "disk full"
 
@@ -151,7 +159,7 @@ interface Running {
 
 const make = (options: Options): Effect.Effect<App, unknown, Scope.Scope> =>
   Effect.gen(function* () {
-    const directory = yield* temporaryDirectory
+    const directory = options.directory ?? (yield* temporaryDirectory)
     const database = join(directory, "turnkeeper.db")
     const wanted = options.providers ?? [{ id: "scripted" }]
     const settings: ServerSettings = { ...defaults, gatherMs: 0, ...options.settings }
@@ -221,7 +229,8 @@ const make = (options: Options): Effect.Effect<App, unknown, Scope.Scope> =>
 
     const say: App["say"] = (turn, text, { to = thread, commandId, ...more } = {}) =>
       Effect.gen(function* () {
-        const known = (yield* use(Effect.flatMap(ThreadView, ({ snapshot }) => snapshot(to)))) !== null
+        const snapshot = use(Effect.flatMap(ThreadView, ({ snapshot }) => snapshot(to)))
+        const known = (yield* asOnlooker(snapshot)) !== null
         const createThread = {
           projectId: project,
           title: "A thread",
@@ -240,6 +249,7 @@ const make = (options: Options): Effect.Effect<App, unknown, Scope.Scope> =>
 
     const view: App["view"] = (of = thread) =>
       use(Effect.flatMap(ThreadView, ({ snapshot }) => snapshot(of, 500))).pipe(
+        asOnlooker,
         Effect.orDie,
         Effect.flatMap((found) =>
           found === null ? Effect.die(new Error(`There is no thread ${of}`)) : Effect.succeed(seen(found))
@@ -257,7 +267,10 @@ const make = (options: Options): Effect.Effect<App, unknown, Scope.Scope> =>
             yield* news.take
           }
         })
-      ).pipe(inTime(() => view(of)))
+      ).pipe(
+        asOnlooker,
+        inTime(() => view(of))
+      )
 
     const passUntil: App["passUntil"] = (fits, of) =>
       Effect.raceFirst(until(fits, of), Effect.forever(Effect.andThen(TestClock.adjust("1 second"), quietly)))
@@ -269,7 +282,7 @@ const make = (options: Options): Effect.Effect<App, unknown, Scope.Scope> =>
           const page = yield* readStream(sql, threadStream(of), 0, { rows: 100_000, bytes: 1e9 })
           return page.records as ReadonlyArray<ThreadRecord>
         })
-      ).pipe(Effect.orDie)
+      ).pipe(asOnlooker, Effect.orDie)
 
     newProviders()
     yield* boot
@@ -320,6 +333,10 @@ const make = (options: Options): Effect.Effect<App, unknown, Scope.Scope> =>
   })
 
 // Reading
+
+/** Set while a scenario itself reads the tables: what it does to the storage is meant for the server. */
+export const Onlooker = Context.Reference<boolean>("test/Onlooker", { defaultValue: () => false })
+const asOnlooker = Effect.provideService(Onlooker, true)
 
 /** Whoever looks, whenever: L2 and L5 hold. */
 const seen = (snapshot: Snapshot): View => {

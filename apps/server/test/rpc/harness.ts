@@ -15,9 +15,10 @@ import { RpcClient, RpcSerialization } from "effect/rpc"
 import { Engine } from "../../src/engine/Engine.ts"
 import { Mailboxes } from "../../src/engine/Mailboxes.ts"
 import { Registry } from "../../src/provider/Registry.ts"
+import { HeavyReads } from "../../src/reads/HeavyReads.ts"
 import * as Listen from "../../src/rpc/Listen.ts"
 import { Token } from "../../src/rpc/Token.ts"
-import { store } from "../store/fixtures.ts"
+import { storeAt, temporaryDirectory } from "../store/fixtures.ts"
 
 export const token = "a-token-of-the-tests-0123456789"
 
@@ -49,7 +50,14 @@ const provider: Provider = {
   evidence: () => Effect.succeed({ type: "none", message: "no record" })
 }
 
-export const server = (options: { readonly origins?: ReadonlyArray<string> } = {}) =>
+/** The store with its heavy reads, on a file that goes with the test. */
+export const store = Layer.unwrap(
+  Effect.map(temporaryDirectory, (directory) =>
+    Layer.merge(storeAt(`${directory}/test.db`), HeavyReads.layer(`${directory}/test.db`))
+  )
+)
+
+export const server = (options: Partial<Listen.ListenOptions> = {}) =>
   Listen.layer({ host: "127.0.0.1", port: 0, ...options }).pipe(
     Layer.provideMerge(engine),
     Layer.provideMerge(

@@ -2,14 +2,18 @@
 import { NodeWS } from "@effect/platform-node"
 import { expect, layer } from "@effect/vitest"
 import { limits } from "@turnkeeper/contracts/Limits"
-import type { ShellItem, ThreadItem } from "@turnkeeper/contracts/Streams"
+import type { ShellCursor, ShellItem, ThreadItem } from "@turnkeeper/contracts/Streams"
+import { ProjectId } from "@turnkeeper/domain/ids"
 import type { ThreadEvent } from "@turnkeeper/domain/thread/Event"
 import { Effect, Exit, Fiber, Queue, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Commit } from "../../src/engine/Commit.ts"
 import { Feed } from "../../src/engine/Feed.ts"
+import { Projects } from "../../src/projection/Projects.ts"
+import { Threads } from "../../src/projection/Threads.ts"
 import { ThreadView } from "../../src/projection/ThreadView.ts"
 import * as Listen from "../../src/rpc/Listen.ts"
+import { shellGapEvents, shellSubscription } from "../../src/rpc/ShellSubscription.ts"
 import { threadSubscription } from "../../src/rpc/ThreadSubscription.ts"
 import { Meta } from "../../src/store/Meta.ts"
 import {
@@ -219,6 +223,21 @@ layer(server())("a thread's subscription", (it) => {
     })
   )
 
+  it.effect("all who follow are handed the same item, so that it is encoded once", () =>
+    Effect.gen(function* () {
+      const thread = yield* running("shared")
+      const pulls = [
+        yield* Stream.toPull(yield* subscribe(thread)),
+        yield* Stream.toPull(yield* subscribe(thread))
+      ]
+      yield* Effect.forEach(pulls, (pull) => pull)
+      yield* commit(thread, appended("t1", 1, 0, "Hel"), notice("one"))
+      const [mine = [], theirs = []] = yield* Effect.forEach(pulls, (pull) => pull)
+      expect(mine.map((item) => item.type)).toEqual(["delta", "event"])
+      for (const [n, item] of mine.entries()) expect(theirs[n]).toBe(item)
+    })
+  )
+
   it.effect("a heartbeat comes when nothing else does", () =>
     Effect.gen(function* () {
       const thread = yield* running("quiet")
@@ -319,39 +338,42 @@ layer(server())("subscriptions of JSON-RPC", (it) => {
     })
   )
 
-  it.effect("a client that does not read is not fed without bound, disturbs nobody and misses nothing", () =>
-    Effect.gen(function* () {
-      const thread = yield* running("stalled")
-      const stalled = yield* stallableSocket
-      yield* stalled.send({
-        jsonrpc: "2.0",
-        id: 1,
-        method: "orchestration.subscribeThread",
-        params: { threadId: thread.id }
-      })
-      yield* stalled.until((items) => items.some(isSynchronized))
-      stalled.pause()
-      // Far more than the sockets' buffers, the backlog and the feed hold together.
-      const large = "y".repeat(100_000)
-      for (let n = 0; n < 200; n++) yield* commit(thread, notice(`${n} ${large}`))
-      const { call } = yield* jsonRpc
-      expect((yield* call("server.hello", { protocol: { min: 1, max: 1 } })).result.protocol).toBe(1)
-      stalled.resume()
-      yield* commit(thread, notice("the last"))
-      const items = yield* stalled.until(
-        (items) =>
-          items.some((item) => versionOf(item) === thread.version && item.type !== "event") ||
-          versionsOf(items).at(-1) === thread.version
-      )
-      let version = 0
-      for (const item of items) {
-        if (item.type === "snapshot") version = item.version
-        if (item.type === "event") expect(item.version).toBe((version += 1))
-      }
-      expect(version).toBe(thread.version)
-      // It was not sent all that it did not read.
-      expect(versionsOf(items).length).toBeLessThan(200)
-    })
+  it.effect(
+    "a client that does not read is not fed without bound, disturbs nobody and misses nothing",
+    () =>
+      Effect.gen(function* () {
+        const thread = yield* running("stalled")
+        const stalled = yield* stallableSocket
+        yield* stalled.send({
+          jsonrpc: "2.0",
+          id: 1,
+          method: "orchestration.subscribeThread",
+          params: { threadId: thread.id }
+        })
+        yield* stalled.until((items) => items.some(isSynchronized))
+        stalled.pause()
+        // Far more than the sockets' buffers, the backlog and the feed hold together.
+        const large = "y".repeat(100_000)
+        for (let n = 0; n < 200; n++) yield* commit(thread, notice(`${n} ${large}`))
+        const { call } = yield* jsonRpc
+        expect((yield* call("server.hello", { protocol: { min: 1, max: 1 } })).result.protocol).toBe(1)
+        stalled.resume()
+        yield* commit(thread, notice("the last"))
+        const items = yield* stalled.until(
+          (items) =>
+            items.some((item) => versionOf(item) === thread.version && item.type !== "event") ||
+            versionsOf(items).at(-1) === thread.version
+        )
+        let version = 0
+        for (const item of items) {
+          if (item.type === "snapshot") version = item.version
+          if (item.type === "event") expect(item.version).toBe((version += 1))
+        }
+        expect(version).toBe(thread.version)
+        // It was not sent all that it did not read.
+        expect(versionsOf(items).length).toBeLessThan(200)
+      }),
+    30_000
   )
 })
 
@@ -401,6 +423,7 @@ layer(server(), { excludeTestServices: true })("the shell's subscription", (it) 
       const received = yield* Queue.unbounded<ShellItem>()
       const scope = yield* Scope.make()
       yield* rpc["orchestration.subscribeShell"]({}).pipe(
+        Stream.filter((item) => item.type !== "synchronized"),
         Stream.runForEach((item) => Queue.offer(received, item)),
         Effect.forkIn(scope)
       )
@@ -411,7 +434,6 @@ layer(server(), { excludeTestServices: true })("the shell's subscription", (it) 
           { threadId: "row", sessionStatus: "running", latestTurn: { turnId: "t1", state: "running" } }
         ]
       })
-      expect(yield* Queue.take(received)).toEqual({ type: "synchronized" })
 
       for (let n = 0; n < 200; n++) yield* commit(thread, notice(`n${n}`))
       yield* commit(thread, ended("t1", 1, "Hello"), settled("t1"))
@@ -426,4 +448,90 @@ layer(server(), { excludeTestServices: true })("the shell's subscription", (it) 
       yield* Scope.close(scope, Exit.void)
     })
   )
+
+  it.effect("a client that comes back is told of the rows that changed and that went, and of no others", () =>
+    Effect.gen(function* () {
+      const [same, changed, gone] = [
+        yield* running("same"),
+        yield* running("changed"),
+        yield* running("gone")
+      ]
+      const first = yield* toldOf()
+      expect(first.items[0]).toMatchObject({ type: "snapshot" })
+      yield* commit(changed!, notice("one"))
+      yield* commit(gone!, { type: "thread.deleted" })
+      yield* (yield* Commit).submit(
+        projectChange(other, 0, [{ type: "project.created", title: "Other", directory: "/o" }])
+      )
+      const back = yield* toldOf(first.cursor)
+      expect(back.items.map((item) => [item.type, nameOf(item)])).toEqual([
+        ["project", other],
+        ["thread", "changed"],
+        ["thread.removed", "gone"]
+      ])
+      expect((yield* toldOf(back.cursor)).items).toEqual([])
+      expect(same!.version).toBe(7)
+    })
+  )
+
+  it.effect("where it is has moved on with every row that it was told", () =>
+    Effect.gen(function* () {
+      const thread = yield* running("moving")
+      const { cursor } = yield* toldOf()
+      const pull = yield* Stream.toPull(shellSubscription(yield* shellSource, { after: cursor }))
+      expect(yield* pull).toEqual([{ type: "synchronized", ...cursor }])
+      yield* commit(thread, notice("one"), notice("two"))
+      const [row, synchronized] = yield* pull
+      expect(row).toMatchObject({ type: "thread", row: { version: thread.version } })
+      expect(synchronized).toEqual({ type: "synchronized", ...cursor, sequence: cursor.sequence + 2 })
+    })
+  )
+
+  it.effect("of another database, from ahead, or after too much, everything comes anew", () =>
+    Effect.gen(function* () {
+      const thread = yield* running("far")
+      const { cursor } = yield* toldOf()
+      const isAnew = (after: ShellCursor) =>
+        Effect.map(toldOf(after), ({ items }) => items[0]?.type === "snapshot")
+      expect(yield* isAnew(cursor)).toBe(false)
+      expect(yield* isAnew({ ...cursor, epoch: "another" })).toBe(true)
+      expect(yield* isAnew({ ...cursor, sequence: cursor.sequence + 1 })).toBe(true)
+      const many = Array.from({ length: 1_000 }, (_, n) => notice(`n${n}`))
+      for (let n = 0; n < shellGapEvents; n += many.length) yield* commit(thread, ...many)
+      expect(yield* isAnew(cursor)).toBe(false)
+      yield* commit(thread, notice("one too many"))
+      expect(yield* isAnew(cursor)).toBe(true)
+    })
+  )
 })
+
+const other = ProjectId.make("project-2")
+
+const shellSource = Effect.gen(function* () {
+  const { epoch } = yield* Meta
+  return {
+    epoch,
+    feed: yield* Feed,
+    projects: yield* Projects,
+    threads: yield* Threads
+  }
+})
+
+/** What a client is told until it is up to date, and where it is then. */
+const toldOf = Effect.fnUntraced(function* (after?: ShellCursor) {
+  const rpc = yield* client
+  const told = yield* rpc["orchestration.subscribeShell"](after === undefined ? {} : { after }).pipe(
+    Stream.takeUntil((item) => item.type === "synchronized"),
+    Stream.runCollect
+  )
+  const last = told.at(-1)
+  if (last?.type !== "synchronized") return yield* Effect.die("never up to date")
+  const cursor: ShellCursor = { epoch: last.epoch ?? "", sequence: last.sequence ?? -1 }
+  return { items: told.slice(0, -1), cursor }
+})
+
+const nameOf = (item: ShellItem) => {
+  if (item.type === "thread") return item.row.threadId
+  if (item.type === "project") return item.row.projectId
+  return item.type === "thread.removed" ? item.threadId : null
+}

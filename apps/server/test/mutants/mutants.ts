@@ -1,0 +1,287 @@
+/**
+ * Servers with one thing broken on purpose, each with the test that has to notice. A text patch of one source
+ * file: where the text is no longer there, exactly once, the mutant is no mutant any more and says so.
+ */
+export interface Mutant {
+  readonly breaks: string
+  /** Below `apps/server/src`. */
+  readonly file: string
+  readonly find: string
+  readonly put: string
+  /** Below `apps/server/test`. */
+  readonly caughtBy: string
+  /** The whole name of the test, without its groups. */
+  readonly test: string
+}
+
+const commit = { file: "engine/Commit.ts", caughtBy: "commit/commit.test.ts" } as const
+const feed = { file: "engine/Feed.ts", caughtBy: "commit/feed.test.ts" } as const
+const delivery = "lifecycle/delivery.test.ts"
+const statements = "storageFaults/everyStatement.test.ts"
+
+export const mutants: ReadonlyArray<Mutant> = [
+  {
+    breaks: "the reactor is not woken by a commit",
+    file: "engine/Mailbox.ts",
+    find: "if (!verdict.events.every(isStreamed)) around.changed(threadId)",
+    put: "",
+    caughtBy: delivery,
+    test: "L11: the same command gets the same answer, and is carried out once"
+  },
+  {
+    breaks: "the reactor begins a job that is under way already",
+    file: "reactor/Reactor.ts",
+    find: "if (jobs.has(key)) return null",
+    put: "",
+    caughtBy: "mutants/once.test.ts",
+    test: "L12: a thread that is looked at again and again is sent to, answered and asked after once"
+  },
+  {
+    breaks: "a generation is opened while the one before still ends",
+    file: "reactor/startSession.ts",
+    find: "yield* means.sessions.gone(threadId, generation)",
+    put: "",
+    caughtBy: "lifecycle/adapters.test.ts",
+    test: "B4: the next generation is opened only when the one before is gone"
+  },
+  {
+    breaks: "a session whose generation is closed is only forgotten",
+    file: "reactor/Reactor.ts",
+    find: "yield* Effect.forkIn(means.sessions.gone(threadId, current), scope)",
+    put: "",
+    caughtBy: "mutants/once.test.ts",
+    test: "D9: a session whose generation is closed, by whatever, is ended"
+  },
+  {
+    breaks: "words of a provider carry no numbers of their own",
+    file: "ingestion/Ingestion.ts",
+    find: "seq += 1",
+    put: "seq += 0",
+    caughtBy: "lifecycle/field.test.ts",
+    test: "B9: turn after turn, and what it says between them"
+  },
+  {
+    breaks: "a prompt goes out again although its marker stands",
+    file: "reactor/Reactor.ts",
+    find: 'if (!("begun" in owed) || !owed.begun) return null',
+    put: 'if (owed.type !== "session.start" || !owed.begun) return null',
+    caughtBy: delivery,
+    test: "L12, L14: also where the provider cannot be listed: its record is asked"
+  },
+  {
+    breaks: "the provider is called before the marker is committed",
+    file: "reactor/Reactor.ts",
+    find: "if (needsMarker(owed) && !(yield* mailbox.begin(owed))) return",
+    put: "if (needsMarker(owed)) yield* Effect.forkIn(mailbox.begin(owed), yield* Effect.scope) as never",
+    caughtBy: delivery,
+    test: "L12: a marker that the tables refuse is no permission to send"
+  },
+  {
+    breaks: "a marker that the tables refused is taken for one",
+    file: "engine/Mailbox.ts",
+    find: "(committed) => owes && (marked || committed !== null)",
+    put: "(_committed) => owes || marked",
+    caughtBy: delivery,
+    test: "L12: a marker that the tables refuse is no permission to send"
+  },
+  {
+    breaks: "the user's answer is passed on twice",
+    file: "reactor/answerRequest.ts",
+    find: "session.answer(owed.key, owed.answer),",
+    put: "Effect.andThen(session.answer(owed.key, owed.answer), Effect.ignore(session.answer(owed.key, owed.answer))),",
+    caughtBy: "mutants/once.test.ts",
+    test: "L12: a thread that is looked at again and again is sent to, answered and asked after once"
+  },
+  {
+    breaks: "a deadline is an appointment on the wall clock",
+    file: "reactor/deadline.ts",
+    find: "left = owed.afterMs - Number(((yield* Clock.monotonicTimeNanos) - since) / 1_000_000n)",
+    put: "left = owed.afterMs - (yield* Clock.currentTimeMillis) + Number(since / 1_000_000n)",
+    caughtBy: "clock/jumps.test.ts",
+    test: "L14: a turn that is at work is not asked after because the clock jumped"
+  },
+  {
+    ...commit,
+    breaks: "a commit is published before it is one",
+    find: "    yield* transaction(sql, write(sql, plan))",
+    put: "    publish(plan.published)\n    yield* transaction(sql, write(sql, plan))",
+    caughtBy: "commit/feed.test.ts",
+    test: "a change that is refused is not published"
+  },
+  {
+    ...commit,
+    breaks: "a commit is acknowledged before it is written",
+    find: "    yield* transaction(sql, write(sql, plan))",
+    put: "    for (const { member, committed } of plan.accepted) Deferred.doneUnsafe(member.done, Exit.succeed(committed))\n    yield* transaction(sql, write(sql, plan))",
+    test: "acknowledges nothing while the storage refuses to write, and goes on when it takes writes again"
+  },
+  {
+    ...commit,
+    breaks: "what a user was promised does not survive the power",
+    find: 'change.receipt !== null || change.events.some((event) => event.type === "turn.send_started")',
+    put: "false && change.receipt !== null",
+    test: "writes user intent with synchronous FULL and provider output with NORMAL, however often it changes"
+  },
+  {
+    ...commit,
+    breaks: "the receipt is not in the commit of what it is for",
+    find: "Effect.andThen(writeReceipts(sql, plan.receipts)),",
+    put: "",
+    test: "L11: the same command gets the same answer, at once or later, and is carried out once"
+  },
+  {
+    ...commit,
+    breaks: "a command is known by its id alone",
+    find: "return before.hash === receipt.hash",
+    put: "return before.hash !== ''",
+    test: "L11: the same command id with another body is refused, together and apart"
+  },
+  {
+    ...commit,
+    breaks: "two writers of one stream are let in",
+    find: "return expected === actual ? null",
+    put: "return expected !== -1 ? null",
+    test: "refuses a change that was decided on another version, and writes nothing of it"
+  },
+  {
+    ...commit,
+    breaks: "one refused change takes its whole batch with it",
+    find: 'if (fault.type === "change" && members.length > 1) {',
+    put: 'if (fault.type === "change" && members.length > 100_000) {',
+    test: "a change that the tables refuse harms only itself, in whatever company it comes"
+  },
+  {
+    ...commit,
+    breaks: "the tables skip an event",
+    find: "      plan.batch.steps.push({ record, after })",
+    put: '      if (event.type !== "thread.updated") plan.batch.steps.push({ record, after })',
+    caughtBy: "model/engine.test.ts",
+    test: "whatever clients, providers and crashes do: what was told is kept, once, and every view is the tables"
+  },
+  {
+    ...commit,
+    breaks: "the text journal keeps what its item has taken over",
+    find: 'if (event.type === "item.completed")',
+    put: 'if (event.type === ("never" as string))',
+    caughtBy: "store/journal.test.ts",
+    test: "is empty as soon as the item completes; the message has the whole text in the same commit"
+  },
+  {
+    ...commit,
+    breaks: "a failed transaction stays open",
+    find: "Effect.onError(() => Effect.ignore(sql`ROLLBACK`))",
+    put: "Effect.onError(() => Effect.void)",
+    caughtBy: statements,
+    test: "L12, L14: commit denied 2 and each 7th behind it: write, 1 in a row: nothing is lost, doubled or half written, and all goes on"
+  },
+  {
+    ...feed,
+    breaks: "a follower that overflows is not told",
+    find: 'waiting = [{ type: "overflowed" }]',
+    put: "waiting = []",
+    test: "a slow reader is told once that it missed something; what comes then was committed after"
+  },
+  {
+    ...feed,
+    breaks: "what waits for a follower has no bound",
+    find: "(entries < followerLimits.entries && bytes <= followerLimits.bytes)",
+    put: "entries < Infinity",
+    test: "what waits for a reader is bounded in bytes too, but one entry always passes"
+  },
+  {
+    breaks: "a client that fell behind goes on without what it missed",
+    file: "rpc/ThreadSubscription.ts",
+    find: 'if (news.type === "overflowed" || !sent.join(news, items)) {',
+    put: 'if (news.type === "overflowed") continue\n          if (!sent.join(news, items)) {',
+    caughtBy: "rpc/subscriptions.test.ts",
+    test: "a feed that overflows within the gap is caught up event by event"
+  },
+  {
+    breaks: "streamed text joins one character off",
+    file: "rpc/ThreadSubscription.ts",
+    find: "text: text.slice(have - offset) })",
+    put: "text: text.slice(have - offset + 1) })",
+    caughtBy: "rpc/subscriptions.test.ts",
+    test: "gives a snapshot, says when it is live, then every version once and in order"
+  },
+  {
+    breaks: "text at an earlier offset is appended",
+    file: "store/TextJournal.ts",
+    find: "(offset >= before.length ? before : before.slice(0, offset)) + text",
+    put: "before + text",
+    caughtBy: "mutants/replacedText.test.ts",
+    test: "C6: it takes the place of what was there, in a snapshot and in what a client missed"
+  },
+  {
+    breaks: "what is open inside a settled turn stays open",
+    file: "projection/Items.ts",
+    find: "UPDATE items SET status = 'interrupted', completed_at",
+    put: "UPDATE items SET completed_at",
+    caughtBy: "projection/thread-view.test.ts",
+    test: "L5: a settled turn has nothing open inside it, even where its events forgot to close it"
+  },
+  {
+    breaks: "a provider's word that met a full disk is dropped",
+    file: "engine/Mailbox.ts",
+    find: "    letter.lane.unshift(letter)\n",
+    put: "    Deferred.doneUnsafe(letter.done, Exit.succeed(null))\n",
+    caughtBy: "mutants/once.test.ts",
+    test: "L12: what a provider said while the disk was full is kept, in its order"
+  },
+  {
+    breaks: "the user waits behind what the provider has said",
+    file: "engine/Mailbox.ts",
+    find: "const providersTurn = overtaken >= overtakeMax && provider.length > 0",
+    put: "const providersTurn = provider.length > 0",
+    caughtBy: "lifecycle/progress.test.ts",
+    test: "D5: what the user asks for overtakes what the provider has said already"
+  },
+  {
+    breaks: "a repeated command is decided anew",
+    file: "engine/Mailbox.ts",
+    find: "if (stored !== null) return { events: [], cause, receipt }",
+    put: "",
+    caughtBy: delivery,
+    test: "L11: also after a crash"
+  },
+  {
+    breaks: "a commit that was denied and is there leaves its thread in the past",
+    file: "engine/Mailbox.ts",
+    find: "if (committed.version > version) yield* reload",
+    put: "if (committed.version > version) standing = { state: after, version: committed.version }",
+    caughtBy: statements,
+    test: "L12, L14: commit unheard 1 and each 7th behind it: full, 1 in a row, undone by SQLite: nothing is lost, doubled or half written, and all goes on"
+  },
+  {
+    breaks: "a thread is put to sleep by a jump of the wall clock",
+    file: "engine/Mailboxes.ts",
+    find: "const now = yield* Clock.monotonicTimeNanos",
+    put: "const now = BigInt(yield* Clock.currentTimeMillis) * 1_000_000n",
+    caughtBy: "clock/jumps.test.ts",
+    test: "a thread is not put to sleep because the clock jumped"
+  },
+  {
+    breaks: "a statement that could not be prepared once is given up",
+    file: "store/Sqlite.ts",
+    find: "unprepared.add(text)",
+    put: "text",
+    caughtBy: statements,
+    test: "L12, L14: prepare 5 and each 13th behind it: busy, 1 in a row, undone by SQLite: nothing is lost, doubled or half written, and all goes on"
+  },
+  {
+    breaks: "a full disk is taken for a mistake of the change",
+    file: "store/storageFault.ts",
+    find: "const passing = new Set([5, 6, 7, 8, 10, 13, 14])",
+    put: "const passing = new Set([5, 6, 7, 8, 10, 14])",
+    caughtBy: "commit/commit.test.ts",
+    test: "a full disk is a typed, retryable answer; with space again everything goes on"
+  },
+  {
+    breaks: "a directory that another server holds is taken over",
+    file: "store/DataDirectory.ts",
+    find: "if (owner !== null && isAlive(owner)) return yield* inUse(directory, owner)",
+    put: "",
+    caughtBy: "store/data-directory.test.ts",
+    test: "E10: the lock file alone protects a living owner"
+  }
+]

@@ -1,0 +1,87 @@
+/** What has to happen once, looked at from the provider: tests that mutants of the server asked for. */
+import { assert, describe } from "@effect/vitest"
+import { hold } from "@turnkeeper/provider-kit/testing/control"
+import type { ProviderError } from "@turnkeeper/provider-kit/ProviderError"
+import { Deferred, Effect, Exit } from "effect"
+import { Mailboxes } from "../../src/engine/Mailboxes.ts"
+import { Reactor } from "../../src/reactor/Reactor.ts"
+import { isSettled, quietly, scenario, thread } from "../lifecycle/harness.ts"
+import { begunItem, end, manual, tell, words } from "../lifecycle/speech.ts"
+
+describe("once", () => {
+  scenario(
+    "L12: a thread that is looked at again and again is sent to, answered and asked after once",
+    (app) =>
+      Effect.gen(function* () {
+        const look = app.use(Effect.flatMap(Reactor, (reactor) => reactor.look(thread)))
+        const lookOften = Effect.repeat(Effect.andThen(look, quietly), { times: 5 })
+        const open = yield* Deferred.make<void, ProviderError>()
+        const send = yield* Deferred.make<void, ProviderError>()
+        const answer = yield* Deferred.make<void, ProviderError>()
+        app.control().next("open", hold(open))
+        app.control().next("send", hold(send))
+        app.control().next("answer", hold(answer))
+
+        yield* app.say("t1", "[[ask:make]]")
+        for (const [operation, gate] of [
+          ["open", open],
+          ["send", send]
+        ] as const) {
+          yield* app.control().called(operation)
+          yield* lookOften
+          Deferred.doneUnsafe(gate, Exit.void)
+        }
+        const { requests } = yield* app.until((view) => view.requests.length === 1)
+        const { requestId } = requests[0]!
+        yield* app.dispatch({ type: "thread.request.answer", requestId, decision: "accept" })
+        yield* app.control().called("answer")
+        yield* lookOften
+        Deferred.doneUnsafe(answer, Exit.void)
+        const view = yield* app.until(isSettled("t1"))
+        assert.strictEqual(view.turn("t1").state, "completed")
+        const calls = app
+          .control()
+          .calls()
+          .map(({ operation }) => operation)
+        assert.deepStrictEqual(
+          calls.filter((operation) => operation !== "list"),
+          ["open", "send", "answer"]
+        )
+      })
+  )
+
+  scenario("D9: a session whose generation is closed, by whatever, is ended", (app) =>
+    Effect.gen(function* () {
+      yield* manual(app, "t1")
+      const occasion = { reason: "It is closed by hand", now: 0, intentLimitMs: null }
+      yield* app.use(
+        Effect.gen(function* () {
+          const mailbox = yield* Effect.flatMap(Mailboxes, (boxes) => boxes.of(thread))
+          yield* mailbox.reconcile({ type: "absent" }, occasion, null)
+        })
+      )
+      yield* app.until(isSettled("t1"))
+      yield* app.control().until(() => app.control().live().length === 0)
+    })
+  )
+
+  scenario(
+    "L12: what a provider said while the disk was full is kept, in its order",
+    (app) =>
+      Effect.gen(function* () {
+        yield* manual(app, "t1")
+        yield* tell(app, begunItem("m1"))
+        yield* app.until(({ messages }) => messages.some(({ role }) => role === "assistant"))
+        const full = yield* Effect.forkChild(app.failAt(1, "disk full"), { startImmediately: true })
+        for (const word of ["one ", "two ", "three"]) yield* tell(app, words("m1", word))
+        yield* tell(app, end("completed"))
+        const view = yield* app.passUntil(isSettled("t1"))
+        assert.isDefined(full.pollUnsafe(), "the disk was full")
+        assert.deepStrictEqual(
+          view.messages.filter(({ role }) => role === "assistant").map(({ text }) => text),
+          ["one two three"]
+        )
+      }),
+    { mayLogErrors: true }
+  )
+})
