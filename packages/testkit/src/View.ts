@@ -6,12 +6,13 @@
  * is also a judge of the protocol: a version that is not the next one, a delta that leaves a hole, an
  * event before its snapshot are kept in `faults`.
  */
+import { cursorOf, joined } from "@turnkeeper/contracts/Fold"
+import type { Fault, ThreadFold } from "@turnkeeper/contracts/Fold"
 import type { Entry, RequestRow, ThreadRow, TurnRow } from "@turnkeeper/contracts/Rows"
-import type { Cursor, LoggedEvent, ThreadSnapshot } from "@turnkeeper/contracts/Streams"
-import { evolve } from "@turnkeeper/domain/thread/evolve"
+import type { Cursor, LoggedEvent, ThreadItem, ThreadSnapshot } from "@turnkeeper/contracts/Streams"
 import { isSettled } from "@turnkeeper/domain/thread/lifecycle"
 import { initial } from "@turnkeeper/domain/thread/State"
-import type { Session, ThreadInfo, ThreadState } from "@turnkeeper/domain/thread/State"
+import type { Session } from "@turnkeeper/domain/thread/State"
 import type { Client, Subscription } from "./jsonrpc/Client.ts"
 
 /** What comes on the subscription of a thread. */
@@ -83,21 +84,16 @@ export const openView = async (
 
 export class View {
   readonly threadId: string
-  epoch: string | null = null
-  version = 0
+  /** What was told, joined; null before the first snapshot and after a reset. */
+  fold: ThreadFold | null = null
   /** From the first `synchronized` on. */
   synchronized = false
-  thread: ThreadRow | null = null
-  readonly turns = new Map<string, Turn>()
-  readonly requests = new Map<string, Request>()
   /** Everything that was seen, in order, up to a bound far beyond any test. */
   readonly history: Array<Seen> = []
   /** Where the server broke the protocol's word. */
   readonly faults: Array<string> = []
   /** Set once the subscription has ended: null inside when it ended in order. */
   ended: { readonly error: Error | null } | null = null
-  private state: ThreadState = initial
-  private readonly shown = new Map<string, Shown>()
   private subscription: Subscription<Item> | null = null
   private readonly waiters = new Set<() => void>()
 
@@ -118,22 +114,45 @@ export class View {
     await this.until((view) => view.synchronized)
   }
 
+  get epoch(): string | null {
+    return this.fold?.epoch ?? null
+  }
+
+  get version(): number {
+    return this.fold?.version ?? 0
+  }
+
+  get thread(): ThreadRow | null {
+    return this.fold?.thread ?? null
+  }
+
   get session(): SessionView {
-    const { activeTurnId, generation, lastError, provider, recovering, status, stopAsked } =
-      this.state.session
+    const session = this.fold?.state.session ?? initial.session
+    const { activeTurnId, generation, lastError, provider, recovering, status, stopAsked } = session
     return { activeTurnId, generation, lastError, provider, recovering, status, stopAsked }
   }
 
+  get turns(): ReadonlyMap<string, Turn> {
+    return new Map(this.fold?.turns.map((row) => [row.turnId, turnOf(row)]))
+  }
+
+  /** Those that are open, and those that were closed while this view looked on. */
+  get requests(): ReadonlyMap<string, Request> {
+    const rows = this.fold === null ? [] : [...this.fold.closedRequests, ...this.fold.requests]
+    return new Map(rows.map((row) => [row.requestId, requestOf(row)]))
+  }
+
   get entries(): ReadonlyArray<Shown> {
-    return [...this.shown.values()]
+    return this.fold?.entries.map(shownOf) ?? []
   }
 
   turn(turnId: string): Turn | undefined {
-    return this.turns.get(turnId)
+    const row = this.fold?.turns.find((one) => one.turnId === turnId)
+    return row === undefined ? undefined : turnOf(row)
   }
 
   isSettled(turnId: string): boolean {
-    return isSettled(this.turns.get(turnId)?.state)
+    return isSettled(this.turn(turnId)?.state)
   }
 
   /** What the assistant said in a turn, without what a retry of the provider has replaced. */
@@ -164,10 +183,7 @@ export class View {
 
   /** Where to go on after a reconnect; null before the first snapshot. */
   cursor(): Cursor | null {
-    if (this.epoch === null) return null
-    const open = this.entries.filter((one) => one.status === "open")
-    const texts = Object.fromEntries(open.map((one) => [one.id, one.text.length]))
-    return { epoch: this.epoch, version: this.version, texts }
+    return this.fold === null ? null : cursorOf(this.fold)
   }
 
   /** Resolves as soon as the predicate holds; rejects at the deadline, or when nothing can come any more. */
@@ -199,7 +215,7 @@ export class View {
   /** Resolves with the settled turn. */
   async settled(turnId: string, deadlineMs?: number): Promise<Turn> {
     await this.until((view) => view.isSettled(turnId), deadlineMs)
-    return this.turns.get(turnId)!
+    return this.turn(turnId)!
   }
 
   /** Ends the subscription; what was seen stays. */
@@ -232,171 +248,10 @@ export class View {
   }
 
   private join(item: Item) {
-    switch (item.type) {
-      case "snapshot":
-        return this.restart(item)
-      case "reset":
-        return this.forget()
-      case "synchronized":
-        this.epoch = item.epoch
-        if (item.version !== this.version)
-          this.fault(`synchronized at ${item.version}, but ${this.version} was told`)
-        this.synchronized = true
-        return
-      case "event":
-        return this.event(item.version, item.event)
-      case "delta":
-        return this.delta(item.itemId, item.offset, item.text)
-      case "heartbeat":
-        return
-    }
-  }
-
-  private forget() {
-    this.state = initial
-    this.thread = null
-    this.turns.clear()
-    this.requests.clear()
-    this.shown.clear()
-  }
-
-  private restart(snapshot: ThreadSnapshot) {
-    this.forget()
-    this.epoch = snapshot.epoch
-    this.version = snapshot.version
-    this.thread = snapshot.thread
-    for (const row of snapshot.turns) this.turns.set(row.turnId, turnOf(row))
-    for (const row of snapshot.requests) this.requests.set(row.requestId, requestOf(row))
-    for (const entry of snapshot.entries) this.shown.set(entry.id, shownOf(entry))
-    this.state = { ...initial, info: infoOf(snapshot.thread), session: sessionOf(snapshot) }
-  }
-
-  private event(version: number, event: LoggedEvent) {
-    if (version !== this.version + 1) this.fault(`version ${version} after ${this.version}`)
-    this.version = version
-    this.state = evolve(this.state, event)
-    switch (event.type) {
-      case "turn.queued":
-        this.turns.set(event.turnId, {
-          turnId: event.turnId,
-          messageId: event.messageId,
-          origin: "user",
-          state: "queued",
-          reason: null,
-          delivered: null,
-          into: null
-        })
-        return this.show(event.messageId, {
-          type: "message",
-          turnId: event.turnId,
-          kind: "user",
-          status: "completed",
-          text: event.text
-        })
-      case "turn.edited": {
-        const messageId = this.turns.get(event.turnId)?.messageId
-        return messageId === null || messageId === undefined
-          ? undefined
-          : this.show(messageId, { text: event.text })
-      }
-      case "turn.send_started":
-        return this.changeTurn(event.turnId, { state: "sending" })
-      case "turn.requeued":
-        return this.changeTurn(event.turnId, { state: "queued" })
-      case "turn.started":
-        return this.changeTurn(event.turnId, { state: "running" })
-      case "turn.adopted":
-        this.turns.set(event.turnId, {
-          turnId: event.turnId,
-          messageId: null,
-          origin: "provider",
-          state: "running",
-          reason: null,
-          delivered: null,
-          into: null
-        })
-        return
-      case "turn.settled":
-        return this.settle(event)
-      case "item.started":
-        return this.show(event.itemId, {
-          ...sortOf(event.kind),
-          turnId: event.turnId,
-          status: "open",
-          text: ""
-        })
-      case "item.completed":
-        return this.show(event.itemId, {
-          ...sortOf(event.kind),
-          turnId: event.turnId,
-          status: event.status,
-          text: event.text
-        })
-      case "request.opened":
-        this.requests.set(event.requestId, {
-          requestId: event.requestId,
-          turnId: event.turnId,
-          status: "open",
-          decisions: event.ask.decisions
-        })
-        return
-      case "request.answered":
-        return this.changeRequest(event.requestId, "answering")
-      case "request.answer_failed":
-        return this.changeRequest(event.requestId, "open")
-      case "request.closed":
-        return this.changeRequest(event.requestId, event.status)
-    }
-  }
-
-  private settle(event: Extract<LoggedEvent, { readonly type: "turn.settled" }>) {
-    const before = this.turns.get(event.turnId)?.state
-    if (isSettled(before)) this.fault(`turn ${event.turnId} settled as ${event.state}, but it was ${before}`)
-    this.changeTurn(event.turnId, {
-      state: event.state,
-      reason: event.reason,
-      delivered: event.delivery,
-      into: event.into
-    })
-  }
-
-  private delta(itemId: string, offset: number, text: string) {
-    const entry = this.shown.get(itemId)
-    if (entry === undefined) return this.fault(`a delta for ${itemId}, which was never shown`)
-    if (offset > entry.text.length)
-      this.fault(`a delta of ${itemId} at ${offset}, but the text ends at ${entry.text.length}`)
-    // What was completed has its whole text; what lies below the end is a double.
-    if (entry.status !== "open") return
-    this.shown.set(itemId, { ...entry, text: entry.text.slice(0, offset) + text })
-  }
-
-  private show(id: string, change: Partial<Shown>) {
-    const before: Shown = this.shown.get(id) ?? {
-      type: "item",
-      id,
-      turnId: null,
-      kind: "unknown",
-      status: "open",
-      text: ""
-    }
-    this.shown.set(id, { ...before, ...change })
-  }
-
-  private changeTurn(turnId: string, change: Partial<Turn>) {
-    const turn = this.turns.get(turnId)
-    // A snapshot shows every open turn, and a settled one changes no more.
-    if (turn === undefined) return this.fault(`an event of turn ${turnId}, which was never shown`)
-    this.turns.set(turnId, { ...turn, ...change })
-  }
-
-  private changeRequest(requestId: string, status: string) {
-    const request = this.requests.get(requestId)
-    if (request === undefined) return this.fault(`an event of request ${requestId}, which was never shown`)
-    this.requests.set(requestId, { ...request, status })
-  }
-
-  private fault(what: string) {
-    this.faults.push(what)
+    const { fault, fold } = joined(this.fold, item as ThreadItem)
+    this.fold = fold
+    if (item.type === "synchronized") this.synchronized = true
+    if (fault !== null) this.faults.push(`${faultWords(fault)} (${item.type})`)
   }
 
   private failure(what: string): Error {
@@ -438,36 +293,23 @@ const shownOf = (entry: Entry): Shown => ({
   text: entry.text
 })
 
-const sortOf = (kind: string): Pick<Shown, "type" | "kind"> => {
-  if (kind === "assistant_message") return { type: "message", kind: "assistant" }
-  if (kind === "reasoning") return { type: "message", kind: "reasoning" }
-  return { type: "item", kind }
+const faultWords = (fault: Fault): string => {
+  switch (fault.type) {
+    case "no_snapshot":
+      return "something before the snapshot"
+    case "version":
+      return `version ${fault.got} after ${fault.expected - 1}`
+    case "synchronized":
+      return `synchronized at ${fault.version}, but ${fault.at} was told`
+    case "unknown_item":
+      return `a delta for ${fault.itemId}, which was never shown`
+    case "hole":
+      return `a delta of ${fault.itemId} at ${fault.offset}, but the text ends at ${fault.end}`
+    case "unknown_turn":
+      return `an event of turn ${fault.turnId}, which was never shown`
+    case "settled_again":
+      return `turn ${fault.turnId} settled as ${fault.state}, but it was ${fault.was}`
+    case "unknown_request":
+      return `an event of request ${fault.requestId}, which was never shown`
+  }
 }
-
-const infoOf = (thread: ThreadRow): ThreadInfo => ({
-  projectId: thread.projectId,
-  title: thread.title,
-  provider: thread.provider,
-  model: thread.model,
-  runtimeMode: thread.runtimeMode === "unknown" ? "approval_required" : thread.runtimeMode,
-  interactionMode: thread.interactionMode === "unknown" ? "default" : thread.interactionMode,
-  cwd: thread.cwd,
-  archived: thread.archivedAt !== null,
-  deleted: thread.deletedAt !== null
-})
-
-/**
- * The session's row in the words of the kernel, so that the kernel's own `evolve` carries it on. Whether
- * the generation is open is not told; for what a client sees only a stopped session differs.
- */
-const sessionOf = ({ session, thread }: ThreadSnapshot): Session => ({
-  ...initial.session,
-  status: session.status === "unknown" ? "stopped" : session.status,
-  generation: session.generation,
-  open: session.status !== "stopped",
-  provider: session.provider ?? thread.provider,
-  activeTurnId: session.activeTurnId,
-  lastError: session.lastError,
-  recovering: session.recovering,
-  stopAsked: session.stopping as Session["stopAsked"]
-})

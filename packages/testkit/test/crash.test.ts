@@ -3,6 +3,7 @@ import { check } from "../src/crash/check.ts"
 import type { Witness } from "../src/crash/check.ts"
 import { Link, RunOver } from "../src/crash/Link.ts"
 import { makeRandom } from "../src/crash/random.ts"
+import { fromSnapshot } from "@turnkeeper/contracts/Fold"
 import { JsonRpcError } from "../src/jsonrpc/Client.ts"
 import { View } from "../src/View.ts"
 import { startPeer } from "./fixtures/peer.ts"
@@ -158,7 +159,9 @@ describe("the judgement after a run", () => {
   }
   const seenAs = (state: string) => {
     const view = new View("t")
-    view.turns.set("a", { ...turnRow, state })
+    const turns = [{ ...turnRow, state }]
+    const rows = { thread: { provider: "p" }, ...atRest, turns }
+    view.fold = fromSnapshot({ type: "snapshot", epoch: "e", version: 1, before: null, ...rows } as never)
     return view
   }
 

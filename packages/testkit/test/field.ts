@@ -6,7 +6,7 @@ import { openView } from "../src/View.ts"
 import type { Request, Shown, Turn, View } from "../src/View.ts"
 import type { World } from "../src/World.ts"
 
-export const deadlineMs = 30_000
+export const deadlineMs = 60_000
 
 export interface Begun extends Message {
   readonly view: View

@@ -1,9 +1,12 @@
+import type { ProjectRow, ThreadRow } from "@turnkeeper/contracts/Rows"
+import type { ShellItem } from "@turnkeeper/contracts/Streams"
 import { Effect } from "effect"
 import { describe, expect, it } from "vitest"
 import { makeRandom } from "../src/crash/random.ts"
 import { makeLoop } from "../src/simulation/Loop.ts"
 import { planOf } from "../src/simulation/plan.ts"
 import { shrunk } from "../src/simulation/shrink.ts"
+import { makeSidebar, sortedRows } from "../src/simulation/Sidebar.ts"
 import { simulate } from "../src/simulation/simulate.ts"
 import type { Outcome } from "../src/simulation/simulate.ts"
 
@@ -32,6 +35,65 @@ describe("the real core among hostile providers, clients that double their comma
     for (const state of ["completed", "error", "interrupted", "cancelled"]) {
       expect(all).toContain(`"state":"${state}"`)
     }
+  })
+})
+
+describe("a disk that fails at a statement or a commit", () => {
+  const places = (seed: number) =>
+    planOf(seed).steps.flatMap(({ deed }) => (deed.type === "disk" ? [deed.fault.place] : []))
+  const seeds = Array.from({ length: 40 }, (_, index) => index + 1)
+
+  it("fails in about half of the runs, at every kind of place", () => {
+    const hit = seeds.filter((seed) => places(seed).length > 0)
+    expect(hit.length).toBeGreaterThan(10)
+    expect(hit.length).toBeLessThan(30)
+    const all = ["commit denied", "commit unheard", "prepare", "read", "step"]
+    expect([...new Set(seeds.flatMap(places))].toSorted()).toEqual(all)
+  })
+
+  // In 20 and 30 a commit is there although the server was told that it failed: its followers read again.
+  it.each([3, 14, 16, 20, 30])("loses nothing that was acknowledged (seed %i)", { timeout }, async (seed) => {
+    const { diskFailures, trace, violations } = await simulate(planOf(seed))
+    expect(diskFailures).toBeGreaterThan(0)
+    expect(violations, trace.slice(-60).join("\n")).toEqual([])
+  })
+
+  it("is mended with the run: the next one, which has none, meets none", { timeout }, async () => {
+    const whole = seeds.find((seed) => places(seed).length === 0)!
+    await simulate(planOf(20))
+    expect((await simulate(planOf(whole))).diskFailures).toBe(0)
+  })
+})
+
+describe("the list of threads that a client shows", () => {
+  const row = (threadId: string, title: string) => ({ threadId, title }) as unknown as ThreadRow
+  const project = { projectId: "p" } as unknown as ProjectRow
+  const rowsAfter = (...items: ReadonlyArray<ShellItem>) => {
+    const sidebar = makeSidebar()
+    for (const item of items) sidebar.hear(item)
+    return { live: sidebar.isLive(), cursor: sidebar.cursor(), ...sortedRows(sidebar.rows()) }
+  }
+  const snapshot = { type: "snapshot", epoch: "e", projects: [project], threads: [row("b", "1")] } as const
+
+  it("is what came last of each row, without what was removed", () => {
+    const items: ReadonlyArray<ShellItem> = [
+      snapshot,
+      { type: "synchronized", epoch: "e", sequence: 3 },
+      { type: "thread", row: row("a", "1") },
+      { type: "thread", row: row("b", "2") },
+      { type: "project.removed", projectId: project.projectId }
+    ]
+    expect(rowsAfter(...items)).toEqual({
+      live: true,
+      cursor: { epoch: "e", sequence: 3 },
+      projects: [],
+      threads: [row("a", "1"), row("b", "2")]
+    })
+  })
+
+  it("is the new snapshot alone where one comes", () => {
+    const other = { ...snapshot, threads: [row("c", "1")] }
+    expect(rowsAfter(snapshot, other)).toMatchObject({ live: false, cursor: null, threads: [row("c", "1")] })
   })
 })
 
@@ -108,7 +170,7 @@ describe("shrinking a failing run", () => {
     const needed = [plan.steps[2]!, plan.steps.at(-1)!]
     const run = (tried: typeof plan): Promise<Outcome> => {
       const fails = needed.every((step) => tried.steps.includes(step))
-      const nothing = { trace: [], hash: "", steps: 0, crashes: 0, turns: 0 }
+      const nothing = { trace: [], hash: "", steps: 0, crashes: 0, turns: 0, diskFailures: 0 }
       return Promise.resolve({ ...nothing, violations: fails ? ["L1: for this test"] : [] })
     }
     const { plan: least } = await shrunk(plan, await run(plan), run)

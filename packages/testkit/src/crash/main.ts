@@ -1,8 +1,8 @@
 /**
- * Kills the real server in the middle of real work, again and again, and then looks whether it kept its
- * word: no acknowledged message lost, none received twice, nothing left hanging.
+ * Kills the real server, or its provider, in the middle of real work, again and again, and then looks
+ * whether it kept its word: no acknowledged message lost, none received twice, nothing left hanging.
  *
- *     node packages/testkit/src/crash/main.ts --kills 200 --provider scripted|codex [--seed 7] [--users 4]
+ *     node packages/testkit/src/crash/main.ts --kills 200 --provider scripted|codex|opencode [--seed 7]
  *
  * The choices of users and killer follow the seed; what they meet depends on the machine's timing, so a
  * seed makes a failure likely again, not certain. Exit status 1: a promise was broken; its data is kept.
@@ -12,34 +12,33 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout } from "node:timers/promises"
 import { parseArgs } from "node:util"
-import { readReceived } from "@turnkeeper/provider-kit/testing/record"
-import { codexBinary } from "../../../../scripts/providers.ts"
 import { Chat } from "../Chat.ts"
-import { writeCodexHome } from "../codexHome.ts"
-import { start } from "../fakeModel/server.ts"
 import { gone } from "../process/tree.ts"
 import { startServer } from "../process/Server.ts"
-import type { ProviderConfig, RunningServer } from "../process/Server.ts"
+import type { RunningServer } from "../process/Server.ts"
 import { check } from "./check.ts"
-import type { Received, Verdict } from "./check.ts"
+import type { Verdict } from "./check.ts"
+import { Killer } from "./Killer.ts"
 import { Link } from "./Link.ts"
+import { directoryVariable, pointFilesIn } from "./points.ts"
 import { makeRandom } from "./random.ts"
-import type { Random } from "./random.ts"
 import { User } from "./User.ts"
+import { isWorldName, worlds } from "./worlds.ts"
+import type { World, WorldName } from "./worlds.ts"
 
 interface Arguments {
   readonly kills: number
-  readonly provider: "scripted" | "codex"
+  readonly provider: WorldName
   readonly seed: number
   readonly users: number
-  /** Milliseconds of work between two kills, at most. */
+  /** Milliseconds of work between two kills, at most; 0: as its provider needs. */
   readonly workMs: number
   /** Milliseconds that everything may take to settle at the end. */
   readonly settleMs: number
 }
 
 const usage =
-  "crash --kills N --provider scripted|codex [--seed N] [--users 4] [--work-ms 800] [--settle-ms 60000]\n"
+  "crash --kills N --provider scripted|codex|opencode [--seed N] [--users 4] [--work-ms 0] [--settle-ms 60000]\n"
 
 const text = { type: "string" } as const
 const options = {
@@ -69,56 +68,18 @@ const readArguments = (): Arguments | null => {
     kills: whole(values.kills, 20),
     seed: whole(values.seed, Date.now() % 1_000_000),
     users: whole(values.users, 4),
-    workMs: whole(values["work-ms"], 800),
+    workMs: whole(values["work-ms"], 0),
     settleMs: whole(values["settle-ms"], 60_000)
   }
   const areNumbers = Object.values(numbers).every((number) => Number.isInteger(number) && number >= 0)
-  return areNumbers && (provider === "scripted" || provider === "codex") ? { ...numbers, provider } : null
+  return areNumbers && isWorldName(provider) ? { ...numbers, provider } : null
 }
 
 const say = (line: string) => process.stdout.write(`${line}\n`)
 
-/** A provider, and the truth about what it received. */
-interface World {
-  readonly config: ProviderConfig
-  readonly received: Received
-  readonly prompts: () => number
-  readonly close: () => Promise<void>
-}
-
-const codexWorld = async (root: string): Promise<World> => {
-  const binary = codexBinary()
-  if (binary === null) throw new Error("Codex is not installed. Run: node scripts/providers.ts codex")
-  const model = await start({ slowDelayMs: 20 })
-  const home = await writeCodexHome(join(root, "codex-home"), { modelUrl: model.url })
-  return {
-    config: { id: "codex", kind: "codex", binary, home: home.directory, env: home.env },
-    received: (turnId) => model.promptsSeen(turnId),
-    prompts: () => [...model.markers().values()].reduce((sum, count) => sum + count, 0),
-    close: () => model.close()
-  }
-}
-
-const scriptedWorld = async (root: string): Promise<World> => {
-  const recordDirectory = join(root, "scripted")
-  await mkdir(recordDirectory)
-  const counts = () => {
-    const all = new Map<string, number>()
-    for (const { turnId } of readReceived(recordDirectory)) all.set(turnId, (all.get(turnId) ?? 0) + 1)
-    return all
-  }
-  // Read once, when everything is at rest.
-  let final: ReadonlyMap<string, number> | null = null
-  return {
-    config: { id: "scripted", kind: "scripted", recordDirectory, tickMs: 10 },
-    received: (turnId) => (final ??= counts()).get(turnId) ?? 0,
-    prompts: () => [...(final ??= counts()).values()].reduce((sum, count) => sum + count, 0),
-    close: async () => {}
-  }
-}
-
 interface Run {
   readonly verdict: Verdict
+  readonly kills: number
   readonly prompts: number
 }
 
@@ -126,50 +87,66 @@ const run = async (args: Arguments, root: string, world: World): Promise<Run> =>
   const random = makeRandom(args.seed)
   const directory = join(root, "work")
   await mkdir(directory)
+  const workMs = args.workMs === 0 ? world.workMs : args.workMs
+  const points = join(root, "points")
+  await mkdir(points)
   const link = new Link()
-  let server = await startServer({ directory: join(root, "server"), providers: [world.config] })
+  const server = await startServer({
+    directory: join(root, "server"),
+    providers: [world.config],
+    program: [armedProgram, "serve"],
+    env: { [directoryVariable]: points }
+  })
+  const client = await server.connect().catch(async (error: unknown) => {
+    await server.dispose()
+    throw error
+  })
+  const users: Array<User> = []
+  const killer = new Killer(server, client, {
+    settleMs: args.settleMs,
+    workMs,
+    link,
+    random: random.fork(args.users),
+    points: pointFilesIn(points),
+    program: world.program,
+    views: () => users.flatMap((user) => user.views)
+  })
   try {
-    let client = await server.connect()
-    const { projectId } = await Chat.open(client, { provider: world.config.id, directory })
-    link.up(client)
-    const users = Array.from(
-      { length: args.users },
-      (_, index) => new User({ link, random: random.fork(index), projectId, provider: world.config.id })
-    )
-    const working = Promise.all(users.map((user) => user.work()))
-    // A user that breaks down ends the run at once, not after the last kill.
-    const broken = working.then(() => new Promise<never>(() => {}))
-    for (let kill = 1; kill <= args.kills; kill++) {
-      await Promise.race([broken, setTimeout(momentOf(random, args.workMs))])
-      await server.kill()
-      await client.closed
-      server = await server.restart()
-      client = await server.connect()
-      link.up(client)
-      progress(kill, args.kills, users)
+    const { projectId } = await Chat.open(killer.client, { provider: world.config.id, directory })
+    link.up(killer.client)
+    for (let user = 0; user < args.users; user++) {
+      users.push(new User({ link, random: random.fork(user), projectId, provider: world.config.id }))
     }
-    await Promise.race([broken, setTimeout(args.workMs)])
+    const broken: Array<unknown> = []
+    const working = Promise.all(users.map((user) => user.work())).catch((error) => void broken.push(error))
+    // A user that breaks down ends the run after the round, not after the last kill.
+    for (let shown = 0; killer.kills < args.kills && broken.length === 0;) {
+      await killer.round()
+      if (killer.kills - shown < 10 && killer.kills < args.kills) continue
+      shown = killer.kills
+      progress(shown, args.kills, users)
+    }
+    await setTimeout(workMs)
     for (const user of users) user.end()
     link.end()
     await working
-    const verdict = await check(client, users, world.received, args.settleMs)
-    const violations = [...verdict.violations, ...(await endInOrder(server))]
+    for (const error of broken) throw error
+    const verdict = await check(killer.client, users, world.received, args.settleMs)
+    const violations = [...killer.violations, ...verdict.violations, ...(await endInOrder(killer.server))]
+    for (const [kind, count] of [...killer.byKind].sort()) say(`  ${count} ${kind}`)
     say(`repeated commands: ${link.repeated}; turns: ${JSON.stringify(verdict.byState)}`)
-    return { verdict: { ...verdict, violations }, prompts: world.prompts() }
+    return { verdict: { ...verdict, violations }, kills: killer.kills, prompts: world.prompts() }
   } catch (error) {
-    process.stderr.write(`${server.stderr().slice(-4_000)}\n`)
+    process.stderr.write(`${killer.server.stderr().slice(-4_000)}\n`)
     throw error
   } finally {
-    await server.dispose()
+    await killer.server.dispose()
   }
 }
 
-/** Half of the kills come at once or nearly so: that is where a message is half sent. */
-const momentOf = (random: Random, workMs: number) =>
-  random.chance(0.3) ? random.between(0, 30) : random.between(0, workMs)
+const armedProgram = join(import.meta.dirname, "armed.ts")
 
 const progress = (kill: number, kills: number, users: ReadonlyArray<User>) => {
-  if (kill % 10 !== 0 && kill !== kills) return
   const turns = users.reduce((sum, user) => sum + user.promised.length, 0)
   say(`${kill}/${kills} kills, ${turns} messages`)
 }
@@ -193,15 +170,15 @@ const main = async (): Promise<number> => {
   }
   say(`seed ${args.seed}`)
   const root = await mkdtemp(join(tmpdir(), "turnkeeper-crash-"))
-  const world = await (args.provider === "codex" ? codexWorld(root) : scriptedWorld(root))
+  const world = await worlds[args.provider](root)
   let kept = true
   try {
-    const { prompts, verdict } = await run(args, root, world)
+    const { kills, prompts, verdict } = await run(args, root, world)
     const { turns, unknown, violations } = verdict
     for (const violation of violations) say(`VIOLATION ${violation}`)
     kept = violations.length > 0
     say(
-      `${args.kills} kills, ${turns} turns, ${prompts} prompts received, ${unknown} unknown, ${violations.length} violations`
+      `${kills} kills, ${turns} turns, ${prompts} prompts received, ${unknown} unknown, ${violations.length} violations`
     )
     return violations.length > 0 ? 1 : 0
   } finally {

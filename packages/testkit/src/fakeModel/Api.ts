@@ -4,6 +4,7 @@
  */
 import type { IncomingHttpHeaders } from "node:http"
 import type { Plan } from "./script.ts"
+import type { ToolCall } from "./tools.ts"
 
 export interface Tool {
   readonly name: string
@@ -52,13 +53,35 @@ export interface Answer {
   readonly serial: string
 }
 
+/** How an API streams one answer: each thing it can say, in its own words. */
+export interface Voice {
+  readonly begin: () => Promise<void>
+  /** An error inside a stream that began well. */
+  readonly fail: () => Promise<void>
+  readonly call: (call: ToolCall) => Promise<void>
+  readonly think: (thought: string) => Promise<void>
+  readonly openText: () => Promise<void>
+  readonly word: (word: string) => Promise<void>
+  readonly closeText: () => Promise<void>
+  readonly end: (after: "text" | "call") => Promise<void>
+}
+
+/** What an answer in one piece says. */
+export type Said = { readonly text: string } | { readonly call: ToolCall }
+
+export interface Named {
+  readonly serial: string
+  readonly model: string
+}
+
 export interface Api {
   readonly name: string
   readonly matches: (method: string, path: string) => boolean
   readonly read: (body: unknown, headers: IncomingHttpHeaders) => Conversation
   readonly errorBody: (status: number) => unknown
-  /** Writes the whole answer. `refuse` and `http` never come here: they are the same for every API. */
-  readonly answer: (answer: Answer, conversation: Conversation, out: Out) => Promise<void>
+  readonly voice: (named: Named, write: Out["write"]) => Voice
+  /** The body of an answer in one piece. */
+  readonly whole: (said: Said, named: Named) => unknown
 }
 
 /** The client went away in the middle of an answer. */

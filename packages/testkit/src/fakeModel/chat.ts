@@ -1,88 +1,31 @@
 /** The chat-completions API (`POST …/chat/completions`, server-sent events): what OpenCode and many others speak. */
 import type { IncomingHttpHeaders } from "node:http"
-import { isFromAgent, isRecord, records, string } from "./Api.ts"
-import type { Answer, Api, ContextText, Conversation, Out, Tool } from "./Api.ts"
+import { isRecord, records, string } from "./Api.ts"
+import type { Api, Conversation, Named, Out, Said, Tool, Voice } from "./Api.ts"
+import { conversationOf, errorOf, header, textOf } from "./read.ts"
 import { words } from "./script.ts"
-import { toolCall } from "./tools.ts"
 import type { ToolCall } from "./tools.ts"
 
 export const chat: Api = {
   name: "chat",
   matches: (method, path) => method === "POST" && path.endsWith("/chat/completions"),
   read: (body, headers) => read(isRecord(body) ? body : {}, headers),
-  errorBody: (status) => ({
-    error: {
-      message: `The fake model answers ${status}.`,
-      type: errorTypes[status] ?? "server_error",
-      param: null,
-      code: null
-    }
-  }),
-  answer: (answer, conversation, out) =>
-    conversation.streamed ? stream(answer, conversation, out) : whole(answer, conversation, out)
+  errorBody: (status) => ({ error: { ...errorOf(status), param: null, code: null } }),
+  voice: (named, write) => voice(named, write),
+  whole: (said, named) => whole(said, named)
 }
 
-const errorTypes: Readonly<Record<number, string>> = {
-  400: "invalid_request_error",
-  401: "authentication_error",
-  429: "rate_limit_error"
-}
-
-const read = (body: Record<string, unknown>, headers: IncomingHttpHeaders): Conversation => {
-  const messages = records(body["messages"]).map(readMessage)
-  const prompted = messages.findLastIndex((one) => one.role === "user" && !isFromAgent(one.text))
-  const tools = records(body["tools"]).flatMap(readTool)
-  // OpenCode names its session so.
-  const threadId = header(headers, "x-session-id")
-  return {
-    context: messages.filter((one) => one.text !== ""),
-    prompt: messages[prompted]?.text ?? null,
-    toolHasRun: messages.slice(prompted + 1).some((one) => one.role === "tool"),
-    tools,
-    model: string(body["model"]),
-    streamed: body["stream"] === true,
-    threadId,
-    turnId: turnOf(threadId, prompted, messages),
-    // An agent asks for titles and summaries without any tool.
-    main: tools.length > 0
-  }
-}
-
-/**
- * This API names no turn. What an agent says before its newest prompt is the same in every request of one
- * turn and longer in the next: the conversation, the place of the prompt and its text tell a retry from
- * another turn. Where the conversation has no name, its first words are its name.
- */
-const turnOf = (
-  threadId: string | null,
-  prompted: number,
-  messages: ReadonlyArray<ContextText>
-): string | null => {
-  const thread = threadId ?? messages.find((one) => one.role === "user")?.text
-  const prompt = messages[prompted]?.text
-  return thread === undefined || prompt === undefined
-    ? null
-    : `${prompted} ${thread} ${prompt}`.slice(0, turnMax)
-}
-
-const turnMax = 2_000
-
-const header = (headers: IncomingHttpHeaders, name: string): string | null => {
-  const value = headers[name]
-  return typeof value === "string" && value !== "" ? value : null
-}
-
-const readMessage = (message: Record<string, unknown>): ContextText => ({
-  role: string(message["role"]),
-  text: textOf(message["content"])
-})
-
-const textOf = (content: unknown): string =>
-  typeof content === "string"
-    ? content
-    : records(content)
-        .map((part) => string(part["text"]))
-        .join("")
+const read = (body: Record<string, unknown>, headers: IncomingHttpHeaders): Conversation =>
+  conversationOf({
+    body,
+    texts: records(body["messages"]).map((message) => ({
+      role: string(message["role"]),
+      text: textOf(message["content"])
+    })),
+    tools: records(body["tools"]).flatMap(readTool),
+    // OpenCode names its session so.
+    threadId: header(headers, "x-session-id")
+  })
 
 const readTool = (tool: Record<string, unknown>): ReadonlyArray<Tool> =>
   isRecord(tool["function"]) ? [{ name: string(tool["function"]["name"]), type: string(tool["type"]) }] : []
@@ -95,42 +38,38 @@ const usage = {
   completion_tokens_details: { reasoning_tokens: 0 }
 }
 
-const stream = async (answer: Answer, conversation: Conversation, out: Out) => {
-  const { plan, serial } = answer
-  const { model } = conversation
+const voice = ({ serial, model }: Named, write: Out["write"]): Voice => {
+  const data = (value: unknown) => write(`data: ${JSON.stringify(value)}\n\n`)
   const chunk = (choices: ReadonlyArray<unknown>, more: object = {}) =>
-    out.write(
-      `data: ${JSON.stringify({ id: `chatcmpl-${serial}`, object: "chat.completion.chunk", created: 0, model, choices, ...more })}\n\n`
-    )
+    data({
+      id: `chatcmpl-${serial}`,
+      object: "chat.completion.chunk",
+      created: 0,
+      model,
+      choices,
+      ...more
+    })
   const say = (delta: object) => chunk([{ index: 0, delta, finish_reason: null }])
-  const complete = async (finish: "stop" | "tool_calls") => {
-    await chunk([{ index: 0, delta: {}, finish_reason: finish }])
-    await chunk([], { usage })
-    await out.write("data: [DONE]\n\n")
-    await out.end()
+  return {
+    begin: () => say({ role: "assistant", content: "" }),
+    fail: () =>
+      data({ error: { message: "The fake model fails in its stream.", type: "server_error", code: 500 } }),
+    call: (call) => say({ tool_calls: [{ index: 0, ...callOf(call, serial) }] }),
+    think: async (thought) => {
+      for (const word of words(thought)) await say({ reasoning_content: word })
+    },
+    openText: async () => {},
+    word: (word) => say({ content: word }),
+    closeText: async () => {},
+    end: async (after) => {
+      await chunk([{ index: 0, delta: {}, finish_reason: finishOf(after) }])
+      await chunk([], { usage })
+      await write("data: [DONE]\n\n")
+    }
   }
-
-  await say({ role: "assistant", content: "" })
-  if (plan.kind === "failed") {
-    const error = { message: "The fake model fails in its stream.", type: "server_error", code: 500 }
-    await out.write(`data: ${JSON.stringify({ error })}\n\n`)
-    return out.end()
-  }
-
-  const call = toolCall(plan, conversation.tools)
-  if (call !== null) {
-    await say({ tool_calls: [{ index: 0, ...callOf(call, serial) }] })
-    return complete("tool_calls")
-  }
-
-  if (plan.kind === "text" && plan.thought !== null) {
-    for (const word of words(plan.thought)) await say({ reasoning_content: word })
-  }
-  for await (const word of answer.words) await say({ content: word })
-  if (plan.kind === "stall") return out.left
-  if (plan.kind === "drop") return out.destroy()
-  return complete("stop")
 }
+
+const finishOf = (after: "text" | "call") => (after === "call" ? "tool_calls" : "stop")
 
 const callOf = (call: ToolCall, serial: string) => ({
   id: `call_${serial}`,
@@ -138,24 +77,17 @@ const callOf = (call: ToolCall, serial: string) => ({
   function: { name: call.name, arguments: JSON.stringify(call.arguments) }
 })
 
-const whole = async (answer: Answer, conversation: Conversation, out: Out) => {
-  const { plan, serial } = answer
-  if (plan.kind === "drop") return out.destroy()
-  if (plan.kind === "failed") return out.json(500, chat.errorBody(500))
-  const call = toolCall(plan, conversation.tools)
-  let text = ""
-  if (call === null) for await (const word of answer.words) text += word
-  if (plan.kind === "stall") return out.left
+const whole = (said: Said, { serial, model }: Named) => {
   const message =
-    call === null
-      ? { role: "assistant", content: text }
-      : { role: "assistant", content: null, tool_calls: [callOf(call, serial)] }
-  return out.json(200, {
+    "text" in said
+      ? { role: "assistant", content: said.text }
+      : { role: "assistant", content: null, tool_calls: [callOf(said.call, serial)] }
+  return {
     id: `chatcmpl-${serial}`,
     object: "chat.completion",
     created: 0,
-    model: conversation.model,
-    choices: [{ index: 0, message, finish_reason: call === null ? "stop" : "tool_calls" }],
+    model,
+    choices: [{ index: 0, message, finish_reason: finishOf("text" in said ? "text" : "call") }],
     usage
-  })
+  }
 }

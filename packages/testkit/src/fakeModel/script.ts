@@ -6,6 +6,7 @@
  *     [[shell:CMD]]                one call of the shell tool; after its result a final text
  *     [[ask:CMD]]                  as shell, but the call asks for escalation: the agent asks its user
  *     [[write:PATH|TEXT]]          one file write, where the agent offers a tool for it
+ *     [[tool:NAME|JSON]]           one call of the tool of that name with that input
  *     [[http:500]] [[http:500:2]]  an HTTP error; with a count only the first 2 attempts
  *     [[drop]] [[drop:2]]          half an answer, then the socket is destroyed
  *     [[failed]] [[failed:1]]      an error event of the API inside a stream that began well
@@ -24,6 +25,7 @@ export type Plan =
   | { readonly kind: "stall" }
   | { readonly kind: "shell"; readonly command: string; readonly ask: boolean }
   | { readonly kind: "write"; readonly path: string; readonly text: string }
+  | { readonly kind: "tool"; readonly name: string; readonly input: Readonly<Record<string, unknown>> }
   | { readonly kind: "http"; readonly status: number; readonly attempt: number }
   | { readonly kind: "drop" | "failed" | "refuse"; readonly attempt: number }
 
@@ -88,6 +90,8 @@ export const plan = (situation: Situation): Plan => {
         : { kind: "shell", command: argument, ask: name === "ask" }
     case "write":
       return situation.toolHasRun ? say(answers.afterTool) : write(argument)
+    case "tool":
+      return situation.toolHasRun ? say(answers.afterTool) : tool(argument)
     case "http": {
       const [status = "500", limit] = argument.split(":")
       return failing(situation, limit, (attempt) => ({
@@ -113,6 +117,15 @@ const write = (argument: string): Plan => {
   return bar < 0
     ? { kind: "write", path: argument, text: "hello" }
     : { kind: "write", path: argument.slice(0, bar), text: argument.slice(bar + 1) }
+}
+
+const tool = (argument: string): Plan => {
+  const [name = "", ...rest] = argument.split("|")
+  try {
+    return { kind: "tool", name, input: JSON.parse(rest.join("|")) as Record<string, unknown> }
+  } catch {
+    return say(`The input of the tool "${name}" is not JSON.`)
+  }
 }
 
 const failing = (situation: Situation, limit: string | undefined, fail: (attempt: number) => Plan): Plan => {

@@ -10,13 +10,15 @@ import { createServer } from "node:http"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
 import { ClientLeft } from "./Api.ts"
-import type { Answer, Api, ContextText, Conversation, Out } from "./Api.ts"
+import { write } from "./answer.ts"
+import type { Api, ContextText, Conversation, Out } from "./Api.ts"
 import { chat } from "./chat.ts"
+import { messages } from "./messages.ts"
 import { responses } from "./responses.ts"
 import { answers, directiveOf, markersOf, plan, slowWord, words } from "./script.ts"
 import type { Directive, Plan } from "./script.ts"
 
-const apis: ReadonlyArray<Api> = [responses, chat]
+const apis: ReadonlyArray<Api> = [responses, chat, messages]
 
 export interface Word {
   readonly request: RecordedRequest
@@ -46,6 +48,8 @@ export interface RecordedRequest {
   readonly api: string | null
   readonly threadId: string | null
   readonly turnId: string | null
+  /** The name of the model that was asked for. */
+  readonly model: string
   /** Every text in the user's name, oldest first, those of the agent included. */
   readonly userTexts: ReadonlyArray<string>
   readonly prompt: string | null
@@ -188,7 +192,7 @@ class Memory {
 
   contextTexts(marker?: string): ReadonlyArray<string> {
     const request = this.requests.findLast(
-      (one) => one.api !== null && (marker === undefined ? one.main : one.markers.includes(marker))
+      (one) => one.api !== null && one.main && (marker === undefined || one.markers.includes(marker))
     )
     return request?.context.map((one) => one.text) ?? []
   }
@@ -289,6 +293,7 @@ const serve = async (
     api: api.name,
     threadId: conversation.threadId,
     turnId: conversation.turnId,
+    model: conversation.model,
     userTexts: conversation.context.filter((one) => one.role === "user").map((one) => one.text),
     prompt: conversation.prompt,
     markers: markersOf(conversation.prompt ?? ""),
@@ -308,7 +313,7 @@ const serve = async (
     else {
       const serial = randomUUID().replaceAll("-", "")
       const paced = pacedWords(decided, record, memory, out, options)
-      await api.answer({ plan: decided, words: paced, serial } satisfies Answer, conversation, out)
+      await write(api, { plan: decided, words: paced, serial }, conversation, out)
     }
     end(decided.kind === "stall" ? "client left" : cuts.has(decided.kind) ? "cut" : "answered")
   } catch (error) {
@@ -326,6 +331,7 @@ const nobody = {
   api: null,
   threadId: null,
   turnId: null,
+  model: "",
   userTexts: [],
   prompt: null,
   markers: [],

@@ -14,6 +14,7 @@ export interface ToolCall {
 export const toolCall = (plan: Plan, tools: ReadonlyArray<Tool>): ToolCall | null => {
   if (plan.kind === "shell") return shell(tools, plan.command, plan.ask)
   if (plan.kind === "write") return write(tools, plan.path, plan.text)
+  if (plan.kind === "tool") return find(tools, [plan.name]) === undefined ? null : json(plan.name, plan.input)
   return null
 }
 

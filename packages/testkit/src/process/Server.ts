@@ -32,6 +32,19 @@ export type ProviderConfig =
     }
   | {
       readonly id: string
+      readonly kind: "claude"
+      readonly sdk: string
+      readonly env?: Readonly<Record<string, string>>
+    }
+  | {
+      readonly id: string
+      readonly kind: "acp"
+      readonly command: string
+      readonly args: ReadonlyArray<string>
+      readonly env?: Readonly<Record<string, string>>
+    }
+  | {
+      readonly id: string
       readonly kind: "scripted"
       /** Where it keeps what it received, as a real provider keeps its history. */
       readonly recordDirectory?: string

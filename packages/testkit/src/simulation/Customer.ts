@@ -5,14 +5,13 @@
 import type { Command } from "@turnkeeper/contracts/Command"
 import type { Cursor, ThreadItem } from "@turnkeeper/contracts/Streams"
 import type { ThreadId } from "@turnkeeper/domain/ids"
-import { evolve } from "@turnkeeper/domain/thread/evolve"
-import { initial } from "@turnkeeper/domain/thread/State"
-import type { Session, ThreadState } from "@turnkeeper/domain/thread/State"
 import { Result } from "effect"
 import type { Client, Subscription } from "../jsonrpc/Client.ts"
 import { View } from "../View.ts"
 import type { Item } from "../View.ts"
 import type { Machine } from "./Machine.ts"
+import { makeSidebar } from "./Sidebar.ts"
+import type { Sidebar } from "./Sidebar.ts"
 
 /** A command and what became of it. Accepted: it was acknowledged, and that is a promise. */
 export interface Sent {
@@ -30,33 +29,39 @@ export interface Customer {
   readonly repeat: (sent: Sent) => void
   /** The same id with another body: it has to be refused. */
   readonly reuse: (sent: Sent, command: Command) => void
+  /** Sends again what was not answered, and takes up what has broken off: a read of the server's failed. */
+  readonly retry: () => void
   /** A server listens: what waits goes out, and the views go on. */
   readonly connect: (machine: Machine) => void
   readonly disconnect: () => void
   readonly isConnected: () => boolean
   readonly view: (threadId: ThreadId) => View
-  /** The session as it follows from what was told, by the kernel's own rule. */
-  readonly session: (threadId: ThreadId) => Session
+  /** Null: this client has no sidebar. */
+  readonly sidebar: Sidebar | null
 }
 
 export const makeCustomer = (
   threads: ReadonlyArray<ThreadId>,
+  hasSidebar: boolean,
   complain: (what: string) => void
 ): Customer => {
   const views = new Map(threads.map((threadId) => [threadId, new View(threadId)]))
-  const states = new Map<ThreadId, ThreadState>()
   const sent: Array<Sent> = []
   let machine: Machine | null = null
   const following = new Set<Following>()
+  /** What has to be taken up again. */
+  const broken = new Set<() => void>()
+  const sidebar = hasSidebar ? makeSidebar() : null
 
   const go = (one: Sent) =>
     machine?.dispatch(one.command, (answer) => {
       if (Result.isSuccess(answer)) return acknowledge(one, JSON.stringify(answer.success))
+      // Storage trouble is no answer; every other refusal is one.
+      if (answer.failure._tag === "StorageUnavailable") return
       if (one.answer === "accepted") {
         return complain(`L11: ${one.command.commandId} was accepted, and then: ${answer.failure._tag}`)
       }
-      // Storage trouble is no answer; every other refusal is one.
-      one.answer = answer.failure._tag === "StorageUnavailable" ? "waiting" : "refused"
+      one.answer = "refused"
     })
 
   const acknowledge = (one: Sent, said: string) => {
@@ -69,13 +74,39 @@ export const makeCustomer = (
 
   const follow = (from: Machine, view: View) => {
     const threadId = view.threadId as ThreadId
-    const one = followed(from, threadId, (item) => {
+    const heard = (item: ThreadItem) => {
       if (item.type === "reset") complain(`A client of ${threadId} has seen what is gone: ${item.reason}`)
-      states.set(threadId, joined(states.get(threadId) ?? initial, item))
-    })
+    }
+    const broke = () => {
+      following.delete(one)
+      one.end()
+      broken.add(() => follow(from, view))
+    }
+    const one = followed(from, threadId, heard, broke)
     following.add(one)
     // It is rejected when the line is cut before everything was told: the next attachment tries again.
     view.attach(one.client, { tail: 500 }).catch(() => {})
+  }
+
+  const followShell = (from: Machine, shown: Sidebar) => {
+    let subscription: { readonly cancel: () => void } | null = null
+    const one: Following = {
+      end: () => {
+        subscription?.cancel()
+        shown.cut()
+      }
+    }
+    following.add(one)
+    // The first read may fail at once.
+    subscription = from.subscribeShell(shown.cursor(), shown.hear, () => {
+      following.delete(one)
+      shown.cut()
+      broken.add(() => followShell(from, shown))
+    })
+  }
+
+  const sendWaiting = () => {
+    for (const one of sent) if (one.answer === "waiting") go(one)
   }
 
   return {
@@ -89,48 +120,46 @@ export const makeCustomer = (
     repeat: go,
     reuse: (one, command) =>
       machine?.dispatch(command, (answer) => {
-        const refused = Result.isFailure(answer) && answer.failure._tag === "CommandIdReused"
-        if (!refused) complain(`L11: ${one.command.commandId} with another body was not refused as reused`)
+        const tag = Result.isFailure(answer) ? answer.failure._tag : null
+        if (tag !== "CommandIdReused" && tag !== "StorageUnavailable")
+          complain(`L11: ${one.command.commandId} with another body was not refused as reused`)
       }),
     connect: (to) => {
       machine = to
-      for (const one of sent) if (one.answer === "waiting") go(one)
+      sendWaiting()
       for (const view of views.values()) follow(to, view)
+      if (sidebar !== null) followShell(to, sidebar)
+    },
+    retry: () => {
+      if (machine === null) return
+      sendWaiting()
+      const again = [...broken]
+      broken.clear()
+      for (const follow of again) follow()
     },
     disconnect: () => {
       machine = null
       for (const one of following) one.end()
       following.clear()
+      broken.clear()
     },
     isConnected: () => machine !== null,
     view: (threadId) => views.get(threadId)!,
-    session: (threadId) => (states.get(threadId) ?? initial).session
+    sidebar
   }
-}
-
-/** A fresh client's view of what it is shown first. */
-export const viewOf = async (threadId: ThreadId, snapshot: ThreadItem): Promise<View> => {
-  const view = new View(threadId)
-  const channel = makeChannel()
-  channel.push(snapshot)
-  if (snapshot.type === "snapshot") {
-    channel.push({ type: "synchronized", epoch: snapshot.epoch, version: snapshot.version })
-  }
-  await view.attach(
-    clientOf(() => channel),
-    {}
-  )
-  channel.end()
-  return view
 }
 
 interface Following {
-  readonly client: Client
   readonly end: () => void
 }
 
 /** The subscription of a thread, in the shape in which a view takes it. */
-const followed = (machine: Machine, threadId: ThreadId, heard: (item: ThreadItem) => void): Following => {
+const followed = (
+  machine: Machine,
+  threadId: ThreadId,
+  heard: (item: ThreadItem) => void,
+  broke: () => void
+): Following & { readonly client: Client } => {
   const channel = makeChannel()
   let subscription: { readonly cancel: () => void } | null = null
   let ended = false
@@ -138,10 +167,11 @@ const followed = (machine: Machine, threadId: ThreadId, heard: (item: ThreadItem
     client: clientOf((after) => {
       // A view subscribes a moment after it was told to; the line may be cut by then.
       if (ended) return channel
-      subscription = machine.subscribe(threadId, after, (item) => {
+      const told = (item: ThreadItem) => {
         heard(item)
         channel.push(item)
-      })
+      }
+      subscription = machine.subscribe(threadId, after, told, broke)
       return channel
     }),
     end: () => {
@@ -149,41 +179,6 @@ const followed = (machine: Machine, threadId: ThreadId, heard: (item: ThreadItem
       subscription?.cancel()
       channel.end()
     }
-  }
-}
-
-/** What a thread's items say of its session. A snapshot begins anew, with all of the thread that a rule may ask for. */
-const joined = (state: ThreadState, item: ThreadItem): ThreadState => {
-  if (item.type === "reset") return initial
-  if (item.type === "event" && item.event.type !== "unknown") return evolve(state, item.event)
-  if (item.type !== "snapshot") return state
-  const { thread, session } = item
-  const known = {
-    projectId: thread.projectId,
-    title: thread.title,
-    provider: thread.provider,
-    model: thread.model,
-    runtimeMode: thread.runtimeMode,
-    interactionMode: thread.interactionMode,
-    cwd: thread.cwd,
-    archived: thread.archivedAt !== null,
-    deleted: thread.deletedAt !== null
-  }
-  const { activeTurnId, generation, lastError, provider, recovering, status, stopping: stopAsked } = session
-  // Whether the generation is open is not told; for what a client sees only a stopped one differs.
-  const told = {
-    activeTurnId,
-    generation,
-    lastError,
-    recovering,
-    status,
-    stopAsked,
-    open: status !== "stopped"
-  }
-  return {
-    ...initial,
-    info: known as ThreadState["info"],
-    session: { ...initial.session, ...told, provider } as Session
   }
 }
 

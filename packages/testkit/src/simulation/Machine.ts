@@ -6,21 +6,27 @@
  */
 import type { Command } from "@turnkeeper/contracts/Command"
 import type { DispatchFailure } from "@turnkeeper/contracts/Errors"
-import type { Cursor, ThreadItem } from "@turnkeeper/contracts/Streams"
+import type { Cursor, ShellCursor, ShellItem, ThreadItem } from "@turnkeeper/contracts/Streams"
 import type { ThreadId } from "@turnkeeper/domain/ids"
 import type { Provider } from "@turnkeeper/provider-kit/Provider"
-import { Cause, Effect, Exit, Fiber, Layer, Logger, References, Scope, Stream } from "effect"
-import type { Context, Result } from "effect"
+import { Cause, Effect, Exit, Fiber, Layer, Logger, References, Result, Scope, Stream } from "effect"
+import type { Context } from "effect"
 import type { Committed } from "../../../../apps/server/src/engine/Change.ts"
 import { Engine } from "../../../../apps/server/src/engine/Engine.ts"
 import { Feed } from "../../../../apps/server/src/engine/Feed.ts"
+import { Projects } from "../../../../apps/server/src/projection/Projects.ts"
+import { Threads } from "../../../../apps/server/src/projection/Threads.ts"
 import { ThreadView } from "../../../../apps/server/src/projection/ThreadView.ts"
+import { shellSubscription } from "../../../../apps/server/src/rpc/ShellSubscription.ts"
 import { threadSubscription } from "../../../../apps/server/src/rpc/ThreadSubscription.ts"
 import { coreLayer, storeLayer } from "../../../../apps/server/src/server.ts"
 import { defaults, Settings } from "../../../../apps/server/src/Settings.ts"
 import { beforeListening } from "../../../../apps/server/src/startup.ts"
+import { EventLog } from "../../../../apps/server/src/store/EventLog.ts"
 import { Meta } from "../../../../apps/server/src/store/Meta.ts"
+import { asBystander, isOfDisk } from "./Disk.ts"
 import type { Loop } from "./Loop.ts"
+import type { Rows } from "./Sidebar.ts"
 
 export type Answered = Result.Result<Committed, DispatchFailure>
 
@@ -34,10 +40,20 @@ export interface Machine {
   readonly subscribe: (
     threadId: ThreadId,
     after: Cursor | null,
-    told: (item: ThreadItem) => void
+    told: (item: ThreadItem) => void,
+    /** A read failed: the client has to come again. */
+    broke: () => void
+  ) => { readonly cancel: () => void }
+  /** The same of the shell. */
+  readonly subscribeShell: (
+    after: ShellCursor | null,
+    told: (item: ShellItem) => void,
+    broke: () => void
   ) => { readonly cancel: () => void }
   /** What a client that comes now would be shown first; null where there is no such thread. */
   readonly snapshot: (threadId: ThreadId) => Promise<ThreadItem | null>
+  /** The projects and threads that it would be shown. */
+  readonly shell: () => Promise<Rows>
   readonly crash: () => void
   /** Ends in order; resolves when it has ended. Time has to pass meanwhile where it waits for somebody. */
   readonly stop: () => Promise<void>
@@ -79,6 +95,34 @@ export const start = ({ loop, database, providers, gatherMs, complain }: Machine
 
   const closeFile = () => void Effect.runSync(Scope.close(file, Exit.void))
 
+  const followed = <A, E extends { readonly _tag: string }>(
+    items: Effect.Effect<Stream.Stream<A, E>, never, Services>,
+    told: (item: A) => void,
+    broke: () => void
+  ) => {
+    const following = Effect.gen(function* () {
+      yield* Stream.runForEach(yield* items, (item) => Effect.sync(() => alive && told(item)))
+    })
+    const fiber = fork(Effect.provideContext(Effect.scoped(following), services!))
+    watch(fiber, (exit) => {
+      if (!alive || Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return
+      const error = Cause.findError(exit.cause)
+      if (Result.isSuccess(error) && error.success._tag === "ThreadNotFound") return
+      if (!isOfDisk(exit.cause)) complain(`A subscription broke: ${Cause.pretty(exit.cause)}`)
+      broke()
+    })
+    return { cancel: () => fiber.interruptUnsafe() }
+  }
+
+  /** A read of the simulation's own, when nobody can go on without time. */
+  const looked = async <A, E>(read: Effect.Effect<A, E, Services>): Promise<A> => {
+    const fiber = fork(asBystander(Effect.provideContext(read, services!)))
+    await loop.settle()
+    const exit = await Effect.runPromise(Fiber.await(fiber))
+    if (Exit.isFailure(exit)) throw new Error(`It cannot be read: ${Cause.pretty(exit.cause)}`)
+    return exit.value
+  }
+
   watch(fork(build), (exit) => {
     // Told to end while it was starting, it ends without having started.
     if (alive && !stopping && Exit.isFailure(exit))
@@ -97,32 +141,34 @@ export const start = ({ loop, database, providers, gatherMs, complain }: Machine
           complain(`${command.type} broke: ${Cause.pretty(exit.cause)}`)
       })
     },
-    subscribe: (threadId, after, told) => {
-      const source = Effect.gen(function* () {
+    subscribe: (threadId, after, told, broke) => {
+      const input = { threadId, tail: 500, ...(after !== null && { after }) }
+      const items = Effect.gen(function* () {
         const { epoch } = yield* Meta
-        return { epoch, feed: yield* Feed, view: yield* ThreadView }
+        return threadSubscription({ epoch, feed: yield* Feed, view: yield* ThreadView }, input)
       })
-      const following = Effect.gen(function* () {
-        const input = { threadId, tail: 500, ...(after !== null && { after }) }
-        const items = threadSubscription(yield* source, input)
-        yield* Stream.runForEach(items, (item) => Effect.sync(() => alive && told(item)))
-      }).pipe(Effect.catchTag("ThreadNotFound", () => Effect.void))
-      const fiber = fork(Effect.provideContext(Effect.scoped(following), services!))
-      watch(fiber, (exit) => {
-        if (alive && Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) {
-          complain(`A subscription broke: ${Cause.pretty(exit.cause)}`)
-        }
+      return followed(items, told, broke)
+    },
+    subscribeShell: (after, told, broke) => {
+      const items = Effect.gen(function* () {
+        const { epoch } = yield* Meta
+        const [feed, projects, threads] = [yield* Feed, yield* Projects, yield* Threads]
+        const source = { epoch, feed, projects, threads, log: yield* EventLog }
+        return shellSubscription(source, after === null ? {} : { after })
       })
-      return { cancel: () => fiber.interruptUnsafe() }
+      return followed(items, told, broke)
     },
     snapshot: async (threadId) => {
-      const read = Effect.flatMap(ThreadView, (view) => view.snapshot(threadId, 500))
-      const fiber = fork(Effect.provideContext(read, services!))
-      await loop.settle()
-      const exit = await Effect.runPromise(Fiber.await(fiber))
-      if (Exit.isFailure(exit)) throw new Error(`No snapshot: ${Cause.pretty(exit.cause)}`)
-      return exit.value === null ? null : { type: "snapshot", ...exit.value }
+      const found = await looked(Effect.flatMap(ThreadView, (view) => view.snapshot(threadId, 500)))
+      return found === null ? null : { type: "snapshot", ...found }
     },
+    shell: () =>
+      looked(
+        Effect.gen(function* () {
+          const [projects, threads] = [yield* Projects, yield* Threads]
+          return { projects: yield* projects.all, threads: yield* threads.all }
+        })
+      ),
     crash: () => {
       alive = false
       closeFile()
@@ -148,7 +194,8 @@ const errorsTo = (isAlive: () => boolean, complain: (what: string) => void) =>
   Layer.mergeAll(
     Logger.layer([
       Logger.make(({ logLevel, message, cause }) => {
-        if (isAlive() && (logLevel === "Error" || logLevel === "Fatal")) {
+        if (logLevel !== "Error" && logLevel !== "Fatal") return
+        if (isAlive() && !isOfDisk(cause) && !isOfDisk(message)) {
           complain(`The server logged: ${String(message)} ${Cause.pretty(cause)}`)
         }
       })

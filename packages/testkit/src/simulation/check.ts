@@ -343,10 +343,13 @@ const rebuilt = async (file: DatabaseSync, copy: string, loop: Loop): Promise<Re
   )
 }
 
-/** Every table, row by row; SQLite's own and the log's bookkeeping left out. */
+/** Every table, row by row; SQLite's own, and those in which it keeps an index, left out. */
 const rowsOf = (file: DatabaseSync): ReadonlyMap<string, string> => {
   const tables = file
-    .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name")
+    .prepare(
+      `SELECT name FROM pragma_table_list
+       WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name`
+    )
     .all() as ReadonlyArray<Row>
   return new Map(
     tables.map(({ name }) => [

@@ -6,6 +6,7 @@
 import type { Capabilities } from "@turnkeeper/provider-kit/Provider"
 import { makeRandom } from "../crash/random.ts"
 import type { Random } from "../crash/random.ts"
+import type { DiskFault } from "./Disk.ts"
 import type { Hostility } from "./Hostile.ts"
 
 export interface Plan {
@@ -24,6 +25,8 @@ export interface Setting {
   readonly opsMax: number
   /** At the end the provider answers no call any more; otherwise it becomes friendly. */
   readonly endsDeaf: boolean
+  /** The clients show the list of threads, too. */
+  readonly sidebar: boolean
 }
 
 export interface ProviderSetting {
@@ -58,6 +61,7 @@ export type Deed =
   | { readonly type: "disconnect" | "reconnect"; readonly client: number }
   | { readonly type: "crash"; readonly died: boolean }
   | { readonly type: "restart" }
+  | { readonly type: "disk"; readonly fault: DiskFault }
 
 /** What is let happen after a deed. */
 export type Pause =
@@ -78,10 +82,43 @@ export const planOf = (seed: number): Plan => {
     deed: deedOf(random, setting),
     pause: pauseOf(random)
   }))
-  return { seed, setting, steps }
+  return withStorage(makeRandom(seed).fork(3), { seed, setting: { ...setting, sidebar: false }, steps })
 }
 
-const settingOf = (random: Random): Setting => {
+/**
+ * Half of the runs have a disk that never fails. Some have nothing but that: then every word of the provider
+ * has to be there in the end. What else happens in a run is the same with and without.
+ */
+const withStorage = (random: Random, plan: Plan): Plan => {
+  const setting = { ...plan.setting, sidebar: random.chance(0.7) }
+  if (random.chance(0.5)) return { ...plan, setting }
+  const alone = random.chance(0.3)
+  const { hostility } = setting
+  return {
+    ...plan,
+    setting: alone ? { ...setting, hostility: { ...hostility, copies: 0, drops: 0, echoes: 0 } } : setting,
+    steps: withDiskFaults(random, alone ? plan.steps.filter(({ deed }) => !isEnd(deed)) : plan.steps)
+  }
+}
+
+const isEnd = ({ type }: Deed) => type === "crash" || type === "restart"
+
+const withDiskFaults = (random: Random, steps: ReadonlyArray<Step>): ReadonlyArray<Step> =>
+  steps.flatMap((step) =>
+    random.chance(0.8)
+      ? [step]
+      : [{ deed: { type: "disk", fault: diskFaultOf(random) }, pause: pauseOf(random) }, step]
+  )
+
+const diskFaultOf = (random: Random): DiskFault => ({
+  place: random.pick(["prepare", "step", "commit denied", "commit unheard", "read"]),
+  at: random.pick([1, 1, 2, 3, random.between(1, 40)]),
+  times: random.pick([1, 1, 2, 5, 40]),
+  error: random.pick(["full", "write", "read", "busy"]),
+  undoes: random.chance(0.5)
+})
+
+const settingOf = (random: Random): Omit<Setting, "sidebar"> => {
   // Every kind of trouble is absent in some runs, so that what is left of it stands out.
   const sometimes = (most: number) => (random.chance(0.5) ? 0 : random.between(1, 100) * (most / 100))
   return {
@@ -158,7 +195,7 @@ const makers: ReadonlyArray<readonly [weight: number, make: Maker]> = [
   [3, () => ({ type: "restart" })]
 ]
 
-const deedOf = (random: Random, { threads }: Setting): Deed => {
+const deedOf = (random: Random, { threads }: Pick<Setting, "threads">): Deed => {
   const aimed = {
     thread: random.between(0, threads - 1),
     client: random.between(0, 1),

@@ -6,21 +6,24 @@
  *                       └─▶ judged whenever nobody can go on without time
  */
 import type { Command } from "@turnkeeper/contracts/Command"
-import type { SessionRow } from "@turnkeeper/contracts/Rows"
+import { fromSnapshot } from "@turnkeeper/contracts/Fold"
+import type { ThreadFold } from "@turnkeeper/contracts/Fold"
+import { limits } from "@turnkeeper/contracts/Limits"
 import type { ProjectId, ThreadId } from "@turnkeeper/domain/ids"
 import { ProviderInstanceId, ProviderTurnId } from "@turnkeeper/domain/ids"
 import type { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
-import type { Session } from "@turnkeeper/domain/thread/State"
 import { isSettled } from "@turnkeeper/domain/thread/lifecycle"
 import { existsSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { isDeepStrictEqual } from "node:util"
 import { makeRandom } from "../crash/random.ts"
 import type { Request, View } from "../View.ts"
 import { makeJudge } from "./check.ts"
 import type { Judge } from "./check.ts"
-import { makeCustomer, viewOf } from "./Customer.ts"
+import { makeCustomer } from "./Customer.ts"
 import type { Customer } from "./Customer.ts"
+import { breakDisk, mendDisk, takeFailures } from "./Disk.ts"
 import { makeHostile } from "./Hostile.ts"
 import type { Hostile } from "./Hostile.ts"
 import { Endless, makeLoop } from "./Loop.ts"
@@ -28,6 +31,7 @@ import type { Loop } from "./Loop.ts"
 import { start } from "./Machine.ts"
 import type { Machine } from "./Machine.ts"
 import type { Deed, Pause, Plan } from "./plan.ts"
+import { sortedRows } from "./Sidebar.ts"
 
 export interface Outcome {
   readonly violations: ReadonlyArray<string>
@@ -37,11 +41,15 @@ export interface Outcome {
   readonly steps: number
   readonly crashes: number
   readonly turns: number
+  /** How often the disk failed. */
+  readonly diskFailures: number
 }
 
 const project = "project" as ProjectId
 const beginning = 1_700_000_000_000
 const violationsMax = 20
+const tellingMs = 5_000
+const tellingStepMs = 2 * limits.shellGatherMillis
 /** A file is a file; in memory, where the machine has such a place, no run waits for a disk. */
 const memory = "/dev/shm"
 
@@ -76,7 +84,7 @@ class Run {
     this.database = join(directory, "simulated.db")
     this.loop = makeLoop({ ...setting, random: random.fork(1), startAt: beginning })
     this.threads = Array.from({ length: setting.threads }, (_, index) => `thread-${index + 1}` as ThreadId)
-    this.customers = [0, 1].map(() => makeCustomer(this.threads, this.complain))
+    this.customers = [0, 1].map(() => makeCustomer(this.threads, setting.sidebar, this.complain))
     this.records = setting.providers.map(({ id }) => join(directory, id))
     this.providers = setting.providers.map((provider, index) =>
       makeHostile({
@@ -121,9 +129,11 @@ class Run {
       hash: judge?.hash() ?? "",
       steps: loop.steps(),
       crashes: this.crashes,
-      turns: judge?.turns() ?? 0
+      turns: judge?.turns() ?? 0,
+      diskFailures: takeFailures()
     }
     judge?.close()
+    mendDisk()
     // A view that still waits for its first word would keep the process alive.
     for (const customer of this.customers) customer.disconnect()
     if (this.machine.isAlive()) this.machine.crash()
@@ -178,6 +188,7 @@ class Run {
 
   crash(died: boolean): void {
     this.crashes += 1
+    mendDisk()
     for (const customer of this.customers) customer.disconnect()
     this.machine.crash()
     for (const provider of this.providers) provider.serverGone(died)
@@ -185,6 +196,7 @@ class Run {
   }
 
   async restart(): Promise<void> {
+    mendDisk()
     for (const customer of this.customers) customer.disconnect()
     await this.machine.stop()
     for (const provider of this.providers) provider.serverGone(false)
@@ -199,6 +211,9 @@ class Run {
         return this.crash(deed.died)
       case "restart":
         return this.restart()
+      case "disk":
+        // A start that meets a broken disk ends, and has to be tried again by whoever runs the server.
+        return this.machine.isListening() ? breakDisk(this.database, deed.fault) : undefined
       case "disconnect":
         return this.customers[deed.client]!.disconnect()
       case "reconnect":
@@ -236,7 +251,7 @@ class Run {
   commandOf(
     deed: Exclude<
       Deed,
-      { readonly type: "crash" | "restart" | "disconnect" | "reconnect" | "repeat" | "reuse" }
+      { readonly type: "crash" | "restart" | "disk" | "disconnect" | "reconnect" | "repeat" | "reuse" }
     >,
     view: View
   ): Record<string, unknown> | null {
@@ -326,7 +341,10 @@ class Run {
     else await this.rest()
     // A server that has come up is found by those who look for it; who has left stays away.
     if (this.machine.isListening()) {
-      for (const customer of this.customers) if (!customer.isConnected()) this.mayReturn(customer)
+      for (const customer of this.customers) {
+        if (customer.isConnected()) customer.retry()
+        else this.mayReturn(customer)
+      }
     }
   }
 
@@ -341,33 +359,67 @@ class Run {
     for (const breach of this.judge!.atRest()) this.complain(breach)
     const sent = this.customers.flatMap((customer) => customer.sent)
     for (const breach of this.judge!.kept(sent)) this.complain(breach)
-    if (this.machine.isListening()) for (const threadId of this.threads) await this.compare(threadId)
+    if (!this.machine.isListening()) return
+    const { sidebar } = this.plan.setting
+    await this.agree(() => this.viewDifferences(), isDiskPlan(this.plan) ? tellingMs : 0)
+    if (sidebar) await this.agree(() => this.sidebarDifferences(), tellingMs)
   }
 
   readLog(): void {
     for (const line of this.judge?.read() ?? []) this.trace.push(line)
   }
 
-  /** Every client that was told everything has what a client that comes now is shown. */
-  async compare(threadId: ThreadId): Promise<void> {
+  /**
+   * What a client shows is what one that comes now is shown. `ms`: what is on its way may take so long, in
+   * which the row of a sidebar is gathered, and the server finds out what a failed commit has left.
+   */
+  async agree(differences: () => Promise<ReadonlyArray<string>>, ms: number): Promise<void> {
+    for (let waited = 0; ; waited += tellingStepMs) {
+      const found = await differences()
+      if (found.length === 0) return
+      if (waited >= ms) return found.forEach(this.complain)
+      await this.loop.pass(tellingStepMs)
+      for (const customer of this.customers) customer.retry()
+      await this.loop.settle()
+    }
+  }
+
+  async viewDifferences(): Promise<ReadonlyArray<string>> {
+    const found: Array<string> = []
+    for (const threadId of this.threads) found.push(...(await this.differencesIn(threadId)))
+    return found
+  }
+
+  async differencesIn(threadId: ThreadId): Promise<ReadonlyArray<string>> {
     const snapshot = await this.machine.snapshot(threadId)
-    if (snapshot?.type !== "snapshot") return
-    const fresh = await viewOf(threadId, snapshot)
-    for (const [index, customer] of this.customers.entries()) {
+    if (snapshot?.type !== "snapshot") return []
+    const fresh = fromSnapshot(snapshot)
+    return this.customers.flatMap((customer, index) => {
       const view = customer.view(threadId)
       for (const fault of view.faults.splice(0)) this.complain(`A client of ${threadId}: ${fault}`)
-      if (!customer.isConnected() || !view.synchronized || view.ended !== null) continue
-      const session = sessionDifference(customer.session(threadId), snapshot.session)
-      for (const difference of [...session, ...differencesOf(view, fresh)]) {
-        this.complain(`Client ${index} of ${threadId} sees something else: ${difference}`)
-      }
-    }
+      if (!customer.isConnected() || !view.synchronized || view.ended !== null) return []
+      return differencesOf(view.fold!, fresh).map(
+        (difference) => `Client ${index} of ${threadId} sees something else: ${difference}`
+      )
+    })
+  }
+
+  async sidebarDifferences(): Promise<ReadonlyArray<string>> {
+    const truth = sortedRows(await this.machine.shell())
+    return this.customers.flatMap(({ isConnected, sidebar }, index) =>
+      isConnected() && sidebar?.isLive() === true
+        ? different(sortedRows(sidebar.rows()), truth).map(
+            (difference) => `The sidebar of client ${index} shows something else: ${difference}`
+          )
+        : []
+    )
   }
 
   // The end
 
   async finish(): Promise<void> {
     this.trace.push(`end. ${this.time()}`)
+    mendDisk()
     if (!(await this.listening())) return
     for (const provider of this.providers) provider.calm(this.plan.setting.endsDeaf)
     for (const [client] of this.customers.entries()) this.reconnect(client)
@@ -445,6 +497,8 @@ const heardAll = ({ setting: { hostility }, steps }: Plan): boolean =>
   hostility.copies + hostility.drops + hostility.echoes === 0 &&
   steps.every(({ deed }) => deed.type !== "crash" && deed.type !== "restart")
 
+const isDiskPlan = ({ steps }: Plan) => steps.some(({ deed }) => deed.type === "disk")
+
 const answerTo = (threadId: string, { requestId, decisions }: Request, pick: number) => {
   const decision = decisions[Math.floor(pick * decisions.length)]
   const given = decision === undefined ? { answers: { answer: ["a"] } } : { decision }
@@ -502,42 +556,28 @@ const wordsOf = (
   }
 }
 
-const sessionDifference = (mine: Session, row: SessionRow): ReadonlyArray<string> => {
-  const one = { ...mine, stopping: mine.stopAsked }
-  const fields = [
-    "status",
-    "generation",
-    "provider",
-    "activeTurnId",
-    "lastError",
-    "recovering",
-    "stopping"
-  ] as const
-  return fields
-    .filter((field) => JSON.stringify(one[field]) !== JSON.stringify(row[field]))
+/** Every row a client has, against what one that comes now is shown. Older pages than that are its own. */
+const differencesOf = (mine: ThreadFold, fresh: ThreadFold): ReadonlyArray<string> => {
+  const shown = (fold: ThreadFold) => ({
+    version: fold.version,
+    thread: fold.thread,
+    session: fold.session,
+    requests: fold.requests,
+    entries: fold.entries.filter(({ position }) => fresh.before === null || position >= fresh.before),
+    order: fold.turns.flatMap(({ state, turnId }) => (isSettled(state) ? [] : [turnId]))
+  })
+  const turns = new Map(mine.turns.map((turn) => [turn.turnId, turn]))
+  return [
+    ...different(shown(mine), shown(fresh)),
+    ...fresh.turns.flatMap((turn) => different({ turn: turns.get(turn.turnId) ?? null }, { turn }))
+  ]
+}
+
+const different = <A extends object>(mine: A, truth: A): ReadonlyArray<string> => {
+  const mines = new Map(Object.entries(mine))
+  return Object.entries(truth)
+    .filter(([what, other]) => !isDeepStrictEqual(mines.get(what), other))
     .map(
-      (field) => `session.${field} is ${JSON.stringify(one[field])} instead of ${JSON.stringify(row[field])}`
+      ([what, other]) => `${what} is ${JSON.stringify(mines.get(what))} instead of ${JSON.stringify(other)}`
     )
 }
-
-const differencesOf = (view: View, fresh: View): ReadonlyArray<string> => {
-  const found: Array<string> = []
-  const compare = (what: string, mine: unknown, truth: unknown) => {
-    const [one, other] = [JSON.stringify(mine), JSON.stringify(truth)]
-    if (one !== other) found.push(`${what} is ${one} instead of ${other}`)
-  }
-  compare("version", view.version, fresh.version)
-  for (const turn of fresh.turns.values()) compare(turn.turnId, view.turn(turn.turnId), turn)
-  const shown = new Map(view.entries.map((entry) => [entry.id, entry]))
-  // A notice has no item of its own in a view.
-  for (const entry of fresh.entries)
-    if (entry.kind !== "notice") compare(entry.id, shown.get(entry.id), entry)
-  compare("open requests", openIn(view), openIn(fresh))
-  return found
-}
-
-const openIn = (view: View) =>
-  view
-    .openRequests()
-    .map((request) => JSON.stringify(request))
-    .sort()
