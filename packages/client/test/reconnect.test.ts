@@ -1,0 +1,175 @@
+/** The connection is lost in every way there is, and what is shown stays true. */
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest"
+import { newId } from "../src/index.ts"
+import { startFrameProxy } from "./support/FrameProxy.ts"
+import { startTcpProxy } from "./support/TcpProxy.ts"
+import {
+  answerOf,
+  begin,
+  eventually,
+  fresh,
+  isStatus,
+  live,
+  patience,
+  rowsOf,
+  settled,
+  startWorld
+} from "./support/world.ts"
+import type { World } from "./support/world.ts"
+
+let world: World
+beforeAll(async () => {
+  world = await startWorld()
+}, patience.timeout)
+afterEach(() => world.endTest())
+afterAll(() => world.dispose())
+
+const proxied = async () => {
+  const proxy = await startTcpProxy(world.server.url)
+  world.onEnd(proxy.close)
+  return proxy
+}
+
+const words = (count: number) => (text: string) => text.split(" ").length >= count
+
+describe("a client", patience, () => {
+  it("shows the whole text once when its connection is cut in mid-stream, again and again", async () => {
+    const proxy = await proxied()
+    const client = await world.client({ url: proxy.url })
+    const { thread, threadId, turnId } = await begin(client, "[[slow:600]]")
+    for (const count of [5, 40, 90]) {
+      await eventually(thread.model, (model) => words(count)(answerOf(model, turnId)))
+      const before = thread.model.get().entries[0]
+      proxy.cut()
+      const stale = await eventually(thread.model, ({ status }) => status === "stale")
+      expect(answerOf(stale, turnId)).not.toBe("")
+      const again = await eventually(thread.model, ({ status }) => status === "live")
+      // Nothing was made anew that had not changed.
+      expect(again.entries[0]).toBe(before)
+    }
+    const model = await settled(thread, turnId)
+    expect(rowsOf(model)).toEqual(rowsOf(await fresh(world, threadId)))
+    expect(model.turns.map((turn) => turn.state)).toEqual(["completed"])
+  })
+
+  it("goes on with the server that takes the place of one that was killed in mid-turn", async () => {
+    const client = await world.client()
+    const { thread, threadId, turnId } = await begin(client, "[[slow:100000]]")
+    await eventually(thread.model, (model) => words(10)(answerOf(model, turnId)))
+    await world.kill()
+    const offline = await eventually(client.connection, isStatus("offline"))
+    expect(offline).toMatchObject({ status: "offline", retryAt: expect.any(Number) })
+    expect(thread.model.get().status).toBe("stale")
+    await world.restart()
+    client.retryNow()
+    await live(client)
+    const model = await settled(thread, turnId)
+    expect(model.turns[0]).toMatchObject({ state: "interrupted" })
+    expect(model.entries.filter((entry) => entry.status === "open")).toEqual([])
+    expect(rowsOf(model)).toEqual(rowsOf(await fresh(world, threadId)))
+  })
+
+  it("notices a wire that has gone dead without a word, and comes back over a new one", async () => {
+    const proxy = await proxied()
+    const client = await world.client({ url: proxy.url, heartbeatMillis: 100 })
+    const { thread } = await begin(client, "[[text:Hello]]")
+    await eventually(thread.model, (model) => model.turns[0]?.state === "completed")
+    await live(client)
+    const before = proxy.accepted()
+    proxy.freeze("both")
+    await eventually(client.connection, isStatus("offline"))
+    expect(thread.model.get()).toMatchObject({ status: "stale", asOf: expect.any(Number) })
+    proxy.thaw()
+    client.retryNow()
+    await live(client)
+    expect(proxy.accepted()).toBeGreaterThan(before)
+  })
+
+  it("asks again from where it is when an event is missing, and shows no gap", async () => {
+    let dropped = 0
+    let subscriptions: ReadonlyArray<unknown> = []
+    const proxy = await startFrameProxy(world.server.url, (frame, direction) => {
+      if (direction === "up" && frame.includes("subscribeThread")) {
+        subscriptions = [...subscriptions, JSON.parse(frame)]
+      }
+      const isMissing = direction === "down" && dropped === 0 && frame.includes('"type":"turn.started"')
+      if (!isMissing) return frame
+      dropped += 1
+      // The server goes on only when the chunk was acknowledged, so it gets through without its values.
+      return frame
+        .replace(/"type":"turn\.started"/g, '"type":"turn.unheard"')
+        .replace(/"version":(\d+)/g, '"version":99')
+    })
+    world.onEnd(proxy.close)
+    const client = await world.client({ url: proxy.url })
+    const { thread, threadId, turnId } = await begin(client, "[[slow:50]]")
+    const model = await settled(thread, turnId)
+    expect(dropped).toBe(1)
+    expect(subscriptions.at(-1)).toMatchObject({ payload: { after: { version: expect.any(Number) } } })
+    expect(rowsOf(model)).toEqual(rowsOf(await fresh(world, threadId)))
+  })
+
+  it("follows a thread that begins while the answer that there is none is on its way", async () => {
+    const begun = Promise.withResolvers<void>()
+    const proxy = await startFrameProxy(world.server.url, (frame, direction) =>
+      direction === "down" && frame.includes("ThreadNotFound") ? begun.promise.then(() => frame) : frame
+    )
+    world.onEnd(proxy.close)
+    const client = await world.client({ url: proxy.url })
+    await live(client)
+    const { thread, turnId } = await begin(client, "[[text:Hello]]")
+    begun.resolve()
+    expect(answerOf(await settled(thread, turnId), turnId)).toBe("Hello")
+  })
+
+  it("says of a thread that there is none, also where the id is none", async () => {
+    const client = await world.client()
+    for (const threadId of [newId("thread"), "not an id"]) {
+      const { model } = client.thread(threadId)
+      expect(await eventually(model, ({ status }) => status === "gone")).toMatchObject({ thread: null })
+    }
+    await live(client)
+  })
+
+  it("two clients see the same, whoever did it", async () => {
+    const one = await world.client()
+    const other = await world.client()
+    const { thread, threadId, turnId } = await begin(one, "[[ask:git push]]")
+    const theirs = other.thread(threadId)
+    const asked = await eventually(theirs.model, ({ requests }) => requests.length === 1)
+    await other.answer(threadId, asked.requests[0]!.requestId, { decision: "accept" })
+    const [mine, yours] = [await settled(thread, turnId), await settled(theirs, turnId)]
+    await eventually(theirs.model, ({ thread: row }) => row?.version === mine.thread?.version)
+    expect(rowsOf(theirs.model.get())).toEqual(rowsOf(thread.model.get()))
+    expect(yours.requests).toEqual([])
+    const { threads } = await eventually(
+      one.shell,
+      (shell) => shell.threads[0]?.version === mine.thread?.version
+    )
+    expect(threads[0]).toEqual(mine.thread)
+  })
+
+  it("puts older pages before the others, and keeps them over a reconnect", async () => {
+    const proxy = await proxied()
+    const client = await world.client({ url: proxy.url })
+    const { projectId, thread, threadId, turnId } = await begin(client, "[[text:a]]".repeat(120))
+    await settled(thread, turnId)
+    const late = client.thread(newId("thread"))
+    late.close()
+    const other = await world.client({ url: proxy.url })
+    const handle = other.thread(threadId)
+    const first = await eventually(handle.model, ({ status }) => status === "live")
+    expect(first.hasOlder).toBe(true)
+    await handle.loadOlder()
+    const whole = handle.model.get()
+    expect(whole).toMatchObject({ hasOlder: false, loadingOlder: false })
+    expect(whole.entries.map((entry) => entry.id)).toEqual(
+      thread.model.get().entries.map((entry) => entry.id)
+    )
+    proxy.cut()
+    await eventually(handle.model, ({ status }) => status === "stale")
+    const again = await eventually(handle.model, ({ status }) => status === "live")
+    expect(again.entries).toBe(whole.entries)
+    expect(projectId).toMatch(/^project-/)
+  })
+})
