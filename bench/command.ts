@@ -7,14 +7,13 @@
  * `command.idle`: nothing else goes on. `command.busy`: 50 threads stream, one of them watched by a second
  * client.
  */
-import { spawn } from "node:child_process"
-import { once } from "node:events"
 import { open } from "node:fs/promises"
 import { join } from "node:path"
 import { Chat, dispatch, newId } from "@turnkeeper/testkit/Chat"
 import { startServer } from "@turnkeeper/testkit/process/Server"
 import { openView } from "@turnkeeper/testkit/View"
 import { inDirectory } from "./directory.ts"
+import { startEcho } from "./startEcho.ts"
 import { figure, percentile, repeated } from "./report.ts"
 import type { Figure } from "./report.ts"
 
@@ -141,31 +140,5 @@ const openPage = async (directory: string) => {
       await file.sync()
     },
     close: () => file.close()
-  }
-}
-
-interface Echo {
-  readonly exchange: (text: string) => Promise<void>
-  readonly end: () => Promise<void>
-}
-
-const startEcho = async (): Promise<Echo> => {
-  const child = spawn(process.execPath, [join(import.meta.dirname, "echo.ts")], {
-    stdio: ["pipe", "pipe", "inherit"]
-  })
-  const [port] = (await once(child.stdout, "data")) as [Buffer]
-  const socket = new WebSocket(`ws://127.0.0.1:${Number(port.toString())}`)
-  await new Promise((resolve) => socket.addEventListener("open", resolve, { once: true }))
-  return {
-    exchange: (text) =>
-      new Promise((resolve) => {
-        socket.addEventListener("message", () => resolve(), { once: true })
-        socket.send(text)
-      }),
-    end: async () => {
-      socket.close()
-      child.kill("SIGKILL")
-      await once(child, "exit")
-    }
   }
 }

@@ -2,24 +2,31 @@
 import { CommandId, MessageId, ProjectId, ThreadId, TurnId } from "@turnkeeper/domain/ids"
 import type { ThreadState } from "@turnkeeper/domain/thread/State"
 import type { Provider } from "@turnkeeper/provider-kit/Provider"
+import type { Commit } from "@turnkeeper/server/engine/Commit"
 import { Engine } from "@turnkeeper/server/engine/Engine"
 import { Mailboxes } from "@turnkeeper/server/engine/Mailboxes"
+import type { ThreadView } from "@turnkeeper/server/projection/ThreadView"
+import { HeavyReads } from "@turnkeeper/server/reads/HeavyReads"
+import * as Listen from "@turnkeeper/server/rpc/Listen"
+import { Token } from "@turnkeeper/server/rpc/Token"
 import { coreLayer, storeLayer } from "@turnkeeper/server/server"
 import { defaults, Settings } from "@turnkeeper/server/Settings"
 import type { ServerSettings } from "@turnkeeper/server/Settings"
-import { Effect, Layer, References } from "effect"
+import { Effect, Layer, Redacted, References } from "effect"
 import { makeRecording, recorded } from "./raw.ts"
 import type { Recording } from "./raw.ts"
 import { instanceId } from "./speaker.ts"
 
+export interface RunOptions {
+  readonly database: string
+  readonly provider: Provider
+  readonly settings?: Partial<ServerSettings>
+}
+
 /** Everything of the server but the door, with what it writes taken down. */
 export const running = <A, E>(
-  options: {
-    readonly database: string
-    readonly provider: Provider
-    readonly settings?: Partial<ServerSettings>
-  },
-  work: (recording: Recording) => Effect.Effect<A, E, Engine | Mailboxes>
+  options: RunOptions,
+  work: (recording: Recording) => Effect.Effect<A, E, Engine | Mailboxes | Commit | ThreadView>
 ): Promise<A> => {
   const recorder = makeRecording()
   const store = Layer.provideMerge(recorded(recorder), storeLayer(options.database))
@@ -30,6 +37,33 @@ export const running = <A, E>(
     Effect.provideService(References.LogToStderr, true),
     Effect.runPromise
   )
+}
+
+/** The same in this process with its door open to real sockets: what its providers say can be timed here. */
+export const listening = <A, E>(
+  options: RunOptions,
+  work: (address: Address) => Effect.Effect<A, E, Engine | Mailboxes>
+): Promise<A> => {
+  const token = "a-token-of-the-benchmarks"
+  const core = Layer.provideMerge(coreLayer([options.provider]), storeLayer(options.database))
+  return Effect.flatMap(Listen.url, (url) => work({ url, token })).pipe(
+    Effect.provide(
+      Listen.layer({ host: "127.0.0.1", port: 0, site: null }).pipe(
+        Layer.provide([Token.layerFrom(Redacted.make(token)), HeavyReads.layer(options.database)]),
+        Layer.provideMerge(core)
+      )
+    ),
+    Effect.provideService(Settings, { ...defaults, ...options.settings }),
+    Effect.provideService(References.MinimumLogLevel, "Warn"),
+    Effect.provideService(References.LogToStderr, true),
+    Effect.runPromise
+  )
+}
+
+/** Where a client finds the server. */
+export interface Address {
+  readonly url: string
+  readonly token: string
 }
 
 export const threadIds = (count: number): ReadonlyArray<ThreadId> =>

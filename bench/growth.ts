@@ -75,7 +75,7 @@ const once = (directory: string): Promise<Run> => {
 type Voice = (events: ReadonlyArray<ProviderEvent>) => Effect.Effect<void>
 
 /** Speaks into the thread's mailbox as its session would. */
-const voiceOf = (threadId: ThreadId) =>
+export const voiceOf = (threadId: ThreadId) =>
   Effect.gen(function* () {
     const mailbox = yield* (yield* Mailboxes).of(threadId)
     const { generation } = mailbox.current().state.session
@@ -91,7 +91,7 @@ const voiceOf = (threadId: ThreadId) =>
   })
 
 /** Every second item is a message, so that both tables grow. */
-const fill = (voice: Voice, items: number) =>
+export const fill = (voice: Voice, items: number) =>
   Effect.forEach(
     inPortions(
       Array.from({ length: items }, (_, n) =>

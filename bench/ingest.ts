@@ -30,7 +30,7 @@ interface Load {
 
 const threads = 50
 const repetitions = 5
-const targets = { ratio: 0.25, perSecond: 20_000 }
+const targets = { ratio: 0.5, perSecond: 20_000 }
 
 const loads: ReadonlyArray<Load> = [
   { name: "ingest", portion: 4, gatherMs: 0, turns: 8, targets: true },

@@ -8,19 +8,31 @@
 // oxlint-disable-next-line import/no-unassigned-import
 import "effect/schema/SchemaJITCompiler/enable"
 import { command } from "./command.ts"
+import { delta } from "./delta.ts"
 import { disk } from "./disk.ts"
+import { fanout } from "./fanout.ts"
 import { growth } from "./growth.ts"
 import { ingest } from "./ingest.ts"
+import { large } from "./large.ts"
 import { machine } from "./machine.ts"
+import { neighbours } from "./neighbours.ts"
+import { reconnect } from "./reconnect.ts"
 import { table } from "./report.ts"
 import type { Figure } from "./report.ts"
 import { rest } from "./rest.ts"
+import { shell } from "./shell.ts"
 
 const benches: { readonly [name: string]: () => Promise<ReadonlyArray<Figure>> } = {
   ingest,
   growth,
   rest,
   command,
+  delta,
+  fanout,
+  reconnect,
+  shell,
+  neighbours,
+  large,
   disk
 }
 

@@ -25,15 +25,24 @@ export interface Speaker {
   readonly said: Effect.Effect<void>
 }
 
-export const makeSpeaker = (portionsOf: ReadonlyMap<ThreadId, Portions>): Speaker => {
+export const makeSpeaker = (portionsOf: ReadonlyMap<ThreadId, Portions>): Speaker =>
+  speaking([...portionsOf.keys()], (id) =>
+    Stream.suspend(() => Stream.fromArrays(...(portionsOf.get(id) ?? [])))
+  )
+
+/** The same with words that are only found when they are said. */
+export const speaking = (
+  threads: ReadonlyArray<ThreadId>,
+  wordsOf: (threadId: ThreadId) => Stream.Stream<ProviderEvent>
+): Speaker => {
   const gate = Latch.makeUnsafe()
-  const done = new Map([...portionsOf.keys()].map((id) => [id, Deferred.makeUnsafe<void>()]))
+  const done = new Map(threads.map((id) => [id, Deferred.makeUnsafe<void>()]))
 
   const session = (threadId: ThreadId): ProviderSession => ({
     resume: null,
     notice: null,
     events: Stream.fromEffectDrain(gate.await).pipe(
-      Stream.concat(Stream.suspend(() => Stream.fromArrays(...(portionsOf.get(threadId) ?? [])))),
+      Stream.concat(wordsOf(threadId)),
       // The next portion is asked for only when the last one is committed.
       Stream.concat(Stream.fromEffectDrain(Deferred.succeed(done.get(threadId)!, undefined))),
       Stream.concat(Stream.never)
