@@ -50,7 +50,32 @@ export const opencode: ProviderProgram = {
   binary: (directory) => join(directory, "node_modules", "opencode-ai", "bin", "opencode.exe")
 }
 
-const programs: ReadonlyArray<ProviderProgram> = [codex, opencode]
+export const claude: ProviderProgram = {
+  name: "claude",
+  package: "@anthropic-ai/claude-agent-sdk",
+  version: "0.3.329",
+  /** The SDK's folder: it starts the program that it brings itself. */
+  binary: (directory) => join(directory, "node_modules", "@anthropic-ai", "claude-agent-sdk")
+}
+
+/** Agents of the Agent Client Protocol: each a script for Node. */
+export const codexAcp: ProviderProgram = {
+  name: "codex-acp",
+  package: "@agentclientprotocol/codex-acp",
+  version: "2.6.0",
+  binary: (directory) =>
+    join(directory, "node_modules", "@agentclientprotocol", "codex-acp", "dist", "index.js")
+}
+
+export const claudeAcp: ProviderProgram = {
+  name: "claude-agent-acp",
+  package: "@agentclientprotocol/claude-agent-acp",
+  version: "0.100.0",
+  binary: (directory) =>
+    join(directory, "node_modules", "@agentclientprotocol", "claude-agent-acp", "dist", "index.js")
+}
+
+const programs: ReadonlyArray<ProviderProgram> = [codex, opencode, claude, codexAcp, claudeAcp]
 
 const root = join(import.meta.dirname, "..", ".providers")
 

@@ -1,5 +1,6 @@
 /**
- * `npm start`: the server with whatever providers this machine has, and what to type next.
+ * `npm start`: the server with whatever providers this machine has, its page in the browser, and what to
+ * type next. `npm start -- --no-open`, or TURNKEEPER_NO_OPEN, leaves the browser alone.
  *
  * The data directory is $TURNKEEPER_HOME, else ~/.turnkeeper. The port is 4317, or any free one when that
  * is taken. Ctrl-C stops the server in order. Exit code 3: another server works on the directory already.
@@ -12,7 +13,9 @@ import { once } from "node:events"
 import { createServer } from "node:net"
 import { homedir } from "node:os"
 import { resolve } from "node:path"
-import type { StartError } from "../apps/server/src/cli/serve.ts"
+import { openBrowser } from "../apps/server/src/cli/openBrowser.ts"
+import { linkWords } from "../apps/server/src/cli/serve.ts"
+import type { Ready, StartError } from "../apps/server/src/cli/serve.ts"
 import { serve } from "../apps/server/src/server.ts"
 import { defaultDataDirectory } from "../packages/contracts/src/Discovery.ts"
 
@@ -39,8 +42,8 @@ const isFree = async (port: number): Promise<boolean> => {
 
 const cli = process.platform === "win32" ? "npm run turnkeeper --" : "npx turnkeeper"
 
-const welcome = (dataDirectory: string, port: number) => (info: { readonly url: string }) =>
-  Effect.sync(() => {
+const welcome = (dataDirectory: string, port: number) => (info: Ready) =>
+  Effect.map(info.newLink("operate"), (link) => {
     const other = port === usualPort ? [] : [`(Port ${usualPort} is taken, so this is another one.)`]
     say(
       "",
@@ -48,7 +51,13 @@ const welcome = (dataDirectory: string, port: number) => (info: { readonly url: 
       ...other,
       `It keeps its data in ${dataDirectory}`,
       "",
-      "Now, in a second terminal, in this directory:",
+      "Open this in a browser:",
+      "",
+      `  ${link.url}`,
+      "",
+      linkWords,
+      "",
+      "Or, in a second terminal, in this directory:",
       "",
       `  ${cli} send "Hello"                      a chat with the scripted provider: no key, no account`,
       `  ${cli} send "[[ask:git push]]"           an agent that asks before it acts`,
@@ -59,6 +68,7 @@ const welcome = (dataDirectory: string, port: number) => (info: { readonly url: 
       "Ctrl-C stops the server. What runs is ended in order, and its thread says so.",
       ""
     )
+    if (!process.argv.includes("--no-open")) openBrowser(link.url)
   })
 
 /** What is in the way and what to do about it; the exit code. */
@@ -67,7 +77,7 @@ const explain = (error: StartError, dataDirectory: string): number => {
     const who = error.pid === null ? "Another server" : `Another server (process ${error.pid})`
     complain(
       `${who} works on ${dataDirectory} already${error.address === null ? "" : `, at ${error.address}`}.`,
-      `Use that one: ${cli} send "Hello"`,
+      `Use that one: ${cli} send "Hello", or in a browser by the link of: ${cli} pair`,
       "Or start this one beside it: TURNKEEPER_HOME=another/directory npm start"
     )
     return codes.owned
