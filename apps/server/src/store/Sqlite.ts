@@ -104,15 +104,18 @@ const rollback = "ROLLBACK"
 const recovering = (connection: Connection): Connection => {
   /** Statements whose preparation failed once. As many at most as the program has texts. */
   const unprepared = new Set<string>()
-  const executeUnprepared: Connection["executeUnprepared"] = (...statement) =>
-    statement[0] === rollback
-      ? // SQLite may have rolled back already: then there is nothing to undo, which is what was wanted. It is
-        // tried once more all the same: a connection that stays in its transaction is of no use any more.
-        failing(() => connection.executeUnprepared(...statement)).pipe(
-          Effect.retry({ times: 1 }),
+  const executeUnprepared: Connection["executeUnprepared"] = (...statement) => {
+    const run = failing(() => connection.executeUnprepared(...statement))
+    // SQLite may have rolled back already: then there is nothing to undo, which is what was wanted. It is tried
+    // once more all the same, and at once, without a sleep in which another fiber would meet the open
+    // transaction: a connection that stays in its transaction is of no use any more.
+    return statement[0] === rollback
+      ? run.pipe(
+          Effect.catch(() => run),
           Effect.orElseSucceed(() => [])
         )
-      : failing(() => connection.executeUnprepared(...statement))
+      : run
+  }
   return {
     ...connection,
     executeUnprepared,
