@@ -20,6 +20,11 @@ describe("the real core among hostile providers, clients that double their comma
     expect(violations, trace.slice(-60).join("\n")).toEqual([])
   })
 
+  // Two threads, each with a turn that its provider began by itself: both are named provider-turn-1.
+  it("does not take one thread's texts for another's (seed 100473)", { timeout }, async () => {
+    expect((await simulate(planOf(100_473))).violations).toEqual([])
+  })
+
   it("is hostile indeed: these seeds crash, send, fail, withdraw and complete", { timeout }, async () => {
     const sum = { crashes: 0, turns: 0 }
     const traces: Array<string> = []

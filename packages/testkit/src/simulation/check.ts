@@ -277,13 +277,15 @@ const held = (file: DatabaseSync, records: ReadonlyArray<string>): ReadonlyArray
 const wrongTexts = (file: DatabaseSync, records: ReadonlyArray<string>): ReadonlyArray<string> => {
   const { texts } = truthIn(records)
   const said = file.prepare(
-    `SELECT text FROM messages WHERE turn_id = ? AND role <> 'user' AND status = 'completed' ORDER BY position`
+    `SELECT text FROM messages WHERE thread_id = ? AND turn_id = ? AND role <> 'user' AND status = 'completed'
+     ORDER BY position`
   )
   const completed = file
-    .prepare(`SELECT turn_id, provider_turn_id FROM turns WHERE state = 'completed'`)
+    .prepare(`SELECT thread_id, turn_id, provider_turn_id FROM turns WHERE state = 'completed'`)
     .all() as ReadonlyArray<Row>
   return completed.flatMap((turn) => {
-    const shown = JSON.stringify(said.all(turn["turn_id"]!).map((row) => row["text"]))
+    const rows = said.all(turn["thread_id"]!, turn["turn_id"]!)
+    const shown = JSON.stringify(rows.map((row) => row["text"]))
     const truth = JSON.stringify(texts.get(String(turn["provider_turn_id"])) ?? [])
     return shown === truth ? [] : [`L7: ${turn["turn_id"]} says ${shown}, and the provider said ${truth}`]
   })
