@@ -56,8 +56,10 @@ describe("a disk that fails at a statement or a commit", () => {
     expect([...new Set(seeds.flatMap(places))].toSorted()).toEqual(all)
   })
 
+  // In 100309 the disk fails for longer than the telling may take.
   // In 20 and 30 a commit is there although the server was told that it failed: its followers read again.
-  it.each([3, 14, 16, 20, 30])("loses nothing that was acknowledged (seed %i)", { timeout }, async (seed) => {
+  const kept = [3, 14, 16, 20, 30, 100_309]
+  it.each(kept)("loses nothing that was acknowledged (seed %i)", { timeout }, async (seed) => {
     const { diskFailures, trace, violations } = await simulate(planOf(seed))
     expect(diskFailures).toBeGreaterThan(0)
     expect(violations, trace.slice(-60).join("\n")).toEqual([])

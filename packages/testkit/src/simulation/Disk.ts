@@ -56,6 +56,9 @@ export const takeFailures = (): number => {
   return counted
 }
 
+/** The same count, left as it is. */
+export const failuresSoFar = (): number => failures
+
 const ours = new WeakSet<object>()
 
 /** Whether a cause, an error or one of several comes of this disk: SQLite's error, or the refusal made of it. */

@@ -23,7 +23,7 @@ import { makeJudge } from "./check.ts"
 import type { Judge } from "./check.ts"
 import { makeCustomer } from "./Customer.ts"
 import type { Customer } from "./Customer.ts"
-import { breakDisk, mendDisk, takeFailures } from "./Disk.ts"
+import { breakDisk, failuresSoFar, mendDisk, takeFailures } from "./Disk.ts"
 import { makeHostile } from "./Hostile.ts"
 import type { Hostile } from "./Hostile.ts"
 import { Endless, makeLoop } from "./Loop.ts"
@@ -371,16 +371,19 @@ class Run {
 
   /**
    * What a client shows is what one that comes now is shown. `ms`: what is on its way may take so long, in
-   * which the row of a sidebar is gathered, and the server finds out what a failed commit has left.
+   * which the row of a sidebar is gathered, and the server finds out what a failed commit has left. While the
+   * disk goes on failing, which it does a bounded number of times, nobody can find out anything.
    */
   async agree(differences: () => Promise<ReadonlyArray<string>>, ms: number): Promise<void> {
-    for (let waited = 0; ; waited += tellingStepMs) {
+    for (let waited = 0; ;) {
       const found = await differences()
       if (found.length === 0) return
       if (waited >= ms) return found.forEach(this.complain)
+      const failures = failuresSoFar()
       await this.loop.pass(tellingStepMs)
       for (const customer of this.customers) customer.retry()
       await this.loop.settle()
+      waited = failuresSoFar() === failures ? waited + tellingStepMs : 0
     }
   }
 
