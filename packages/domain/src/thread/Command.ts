@@ -78,6 +78,8 @@ export const ThreadCommand = Schema.Union([
   }),
   /** Without a turn id: the turn that runs or is being sent. */
   of("thread.turn.interrupt", { turnId: Schema.optionalKey(TurnId) }),
+  /** Asks the provider at once whether it is at work on the turn that runs, instead of after its silence. */
+  of("thread.turn.check", { turnId: TurnId }),
   of("thread.turn.retry", { turnId: TurnId, newTurnId: TurnId, newMessageId: MessageId }),
   of("thread.turn.edit", { turnId: TurnId, text: Text }),
   /** Puts a queued turn right before another queued one, or last. */
@@ -130,6 +132,10 @@ export class TurnNotFound extends Schema.TaggedError<TurnNotFound>()("TurnNotFou
 export class NothingToInterrupt extends Schema.TaggedError<NothingToInterrupt>()("NothingToInterrupt", {
   threadId: ThreadId
 }) {}
+/** Only the turn that runs can be asked after. */
+export class TurnNotRunning extends Schema.TaggedError<TurnNotRunning>()("TurnNotRunning", {
+  turnId: TurnId
+}) {}
 /** Only a turn that is still queued can be edited or moved. */
 export class TurnNotQueued extends Schema.TaggedError<TurnNotQueued>()("TurnNotQueued", { turnId: TurnId }) {}
 /** Only a settled turn can be retried. */
@@ -154,6 +160,7 @@ export const ThreadRejection = Schema.Union([
   TurnIdTaken,
   TurnNotFound,
   NothingToInterrupt,
+  TurnNotRunning,
   TurnNotQueued,
   TurnNotSettled,
   QueueFull,

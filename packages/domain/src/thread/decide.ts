@@ -18,6 +18,7 @@ import {
   TurnIdTaken,
   TurnNotFound,
   TurnNotQueued,
+  TurnNotRunning,
   TurnNotSettled
 } from "./Command.ts"
 import type {
@@ -55,6 +56,8 @@ export const decide = (command: ThreadCommand, state: ThreadState, facts: Facts)
       return remove(state)
     case "thread.turn.interrupt":
       return interrupt(command, state)
+    case "thread.turn.check":
+      return check(command, state)
     case "thread.turn.retry":
       return retry(command, state, info, facts)
     case "thread.turn.edit":
@@ -223,6 +226,18 @@ const interrupt = (command: CommandOf<"thread.turn.interrupt">, state: ThreadSta
     delivery: "not_delivered"
   })
   return accepted(change)
+}
+
+/** The same question as after a long silence, asked now; it judges as little (L7). */
+const check = ({ turnId }: CommandOf<"thread.turn.check">, state: ThreadState): Decision => {
+  const turn = activeTurn(state)
+  if (turn?.id !== turnId) return refuse(new TurnNotRunning({ turnId }))
+  const waitsForUser = state.requests.some((request) => request.turnId === turnId && request.answer === null)
+  const ends = turn.interrupt !== null || turn.finalError !== null
+  // Asked already, about to end, or known to wait: there is nothing to learn.
+  return turn.quiet === "asking" || ends || waitsForUser
+    ? nothing
+    : accept({ type: "turn.quiet", turnId, quiet: "asking" })
 }
 
 const queuedTurn = (state: ThreadState, turnId: TurnId): OpenTurn | undefined => {

@@ -317,6 +317,9 @@ const deadlinePassed = (kind: DeadlineKind, turnId: TurnId, change: Draft): void
       return add(change, { type: "session.stop_asked", by: "doubt", step: "stop" })
     case "quiet":
       if (turn.quiet === "asking" || turn.interrupt !== null) return
+      // Its stop was refused, and nobody is there any more who could ask for it again.
+      if (change.state.info?.deleted === true)
+        return add(change, { type: "session.stop_asked", by: "deleted", step: "stop" })
       return add(change, { type: "turn.quiet", turnId, quiet: "asking" })
   }
 }

@@ -24,6 +24,7 @@ import {
 import type { Draft } from "./draft.ts"
 import type { ThreadEvent } from "./Event.ts"
 import type { Live } from "./Owed.ts"
+import type { SessionStatus } from "./lifecycle.ts"
 import type { OpenTurn, ThreadState } from "./State.ts"
 
 export interface Occasion {
@@ -49,14 +50,16 @@ export const reconcile = (live: Live, state: ThreadState, occasion: Occasion): R
 const notLive = (change: Draft, { reason }: Occasion): void => {
   const { session } = change.state
   if (!session.open) return
-  // An idle session loses nothing: it is started again by the next message, so there is no error to show.
-  const lost = session.status !== "ready" || change.state.turns.length > 0
+  // A session at rest loses nothing: it is started again by the next message. What its last turn said stays.
+  const lost = !isAtRest(session.status) || change.state.turns.length > 0
   closeSession(change, {
     end: "lost",
     message: lost ? reason : null,
     turnReason: `Interrupted: ${lowerFirst(reason)}`
   })
 }
+
+const isAtRest = (status: SessionStatus): boolean => status === "ready" || status === "error"
 
 const isIdle = (live: Extract<Live, { readonly type: "idle" }>, change: Draft): void => {
   const { generation } = live

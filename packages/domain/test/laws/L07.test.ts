@@ -16,6 +16,19 @@ describe("L7: completed only on the provider's own evidence", () => {
     expect(story.state.session).toMatchObject({ status: "stopped", lastError: "The server restarted" })
   })
 
+  it("a session at rest keeps what its last turn failed with, over a restart and until a turn goes well", () => {
+    const story = running()
+    story.says({
+      type: "turn.completed",
+      providerTurnId: native("p-t1"),
+      outcome: "failed",
+      message: "no credit left"
+    })
+    expect(story.state.session).toMatchObject({ status: "error", lastError: "no credit left" })
+    story.live({ type: "absent" })
+    expect(story.state.session).toMatchObject({ status: "stopped", open: false, lastError: "no credit left" })
+  })
+
   it("L7: a turn that ended while we were away is interrupted without evidence", () => {
     const story = running().live({ type: "idle", generation: 1, last: null })
     expect(story.end("t1")?.state).toBe("interrupted")
@@ -134,6 +147,25 @@ describe("L7: completed only on the provider's own evidence", () => {
         .outcome({ type: "probe.gone", ...at, ended })
         .end("t1")?.state
     ).toBe("completed")
+  })
+
+  it("L7, B3: a user may have the provider asked at once, and only its answer settles", () => {
+    const check = { type: "thread.turn.check", turnId: turn("t1") } as const
+    const asked = running().command(check)
+    expect(asked.owed).toEqual(["turn.probe"])
+    expect(asked.open("t1")).toMatchObject({ state: "running", quiet: "asking" })
+    // Asked twice is asked once.
+    expect(asked.command(check).events).toEqual([])
+    const alive = asked.outcome({ type: "probe.alive", turnId: turn("t1"), generation: 1 })
+    expect(alive.open("t1")).toMatchObject({ state: "running", quiet: "alive" })
+    expect(alive.command(check).open("t1")?.quiet).toBe("asking")
+  })
+
+  it("L7: nobody is asked about a turn that does not run, is about to end, or waits for the user", () => {
+    const check = (id: string) => ({ type: "thread.turn.check", turnId: turn(id) }) as const
+    expect(running().refusal(check("t2"))).toBe("TurnNotRunning")
+    expect(running().command({ type: "thread.turn.interrupt" }).command(check("t1")).events).toEqual([])
+    expect(running().asks("p-t1").command(check("t1")).events).toEqual([])
   })
 
   it("L7, B3: a turn that waits for the user may be quiet for as long as they think", () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { aThread, idle, running, sending, sessionGone, turn, unavailable } from "../given.ts"
+import { aThread, idle, running, sending, sessionGone, unavailable } from "../given.ts"
 
 describe("L9: stop is honest", () => {
   it("L9: a stop that works stops the session and interrupts what ran", () => {
@@ -128,6 +128,16 @@ describe("L9: stop is honest", () => {
     expect(story.state.session.stopAsked).toEqual({ by: "deleted", step: "kill" })
   })
 
+  it("L9, L14: a deleted thread whose provider could not be ended is stopped again at the deadline of quiet", () => {
+    const story = running().command({ type: "thread.delete" }).stopFailed("stop").stopFailed("kill")
+    expect(story.state.session).toMatchObject({ status: "running", stopAsked: null })
+    expect(story.owed).toEqual(["deadline"])
+    // Nobody is there who could ask for it once more.
+    const again = story.deadline("quiet", "t1")
+    expect(again.state.session.stopAsked).toEqual({ by: "deleted", step: "stop" })
+    expect(again.stopped().state.turns).toEqual([])
+  })
+
   it("in a deleted thread nobody answers: a turn that asks falls to the deadline of quiet", () => {
     const story = running()
       .asks("p-t1")
@@ -136,7 +146,6 @@ describe("L9: stop is honest", () => {
       .stopFailed("kill")
     expect(story.open("t1")?.state).toBe("running")
     expect(story.owed).toEqual(["deadline"])
-    const gone = { type: "probe.gone", turnId: turn("t1"), generation: 1, ended: null } as const
-    expect(story.deadline("quiet", "t1").outcome(gone).state.turns).toEqual([])
+    expect(story.deadline("quiet", "t1").stopped().state.turns).toEqual([])
   })
 })
