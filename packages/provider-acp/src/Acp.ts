@@ -17,20 +17,23 @@ import type {
   Provider,
   ProviderSession
 } from "@turnkeeper/provider-kit/Provider"
+import * as Child from "@turnkeeper/provider-kit/Child"
+import { unhealthy, within } from "@turnkeeper/provider-kit/health"
+import { Refused } from "@turnkeeper/provider-kit/JsonRpc"
+import type { CallFailed } from "@turnkeeper/provider-kit/JsonRpc"
 import * as ProcessLedger from "@turnkeeper/provider-kit/ProcessLedger"
-import { ensureGone, marked } from "@turnkeeper/provider-kit/processes"
-import { ProviderError } from "@turnkeeper/provider-kit/ProviderError"
+import { findProgram } from "@turnkeeper/provider-kit/processes"
+import type { Fail } from "@turnkeeper/provider-kit/ProviderError"
+import { failWith, ProviderError } from "@turnkeeper/provider-kit/ProviderError"
 import { endWithScope } from "@turnkeeper/provider-kit/SharedProcess"
+import { overChild } from "@turnkeeper/provider-kit/Transport"
+import type { Transport } from "@turnkeeper/provider-kit/Transport"
 import { Context, Deferred, Effect, Exit, Layer, Option, Scope } from "effect"
 import type { Duration } from "effect"
-import { createHash } from "node:crypto"
 import * as Agent from "./Agent.ts"
-import * as Child from "./Child.ts"
-import type { CallFailed, Transport } from "./Connection.ts"
-import { Refused } from "./Connection.ts"
 import * as Controls from "./controls.ts"
-import { failWith, wrapWith } from "./faults.ts"
-import type { Fail, Wrap } from "./faults.ts"
+import { wrapWith } from "./faults.ts"
+import type { Wrap } from "./faults.ts"
 import { codes, textOf } from "./protocol.ts"
 import type { Opened } from "./protocol.ts"
 import * as Session from "./Session.ts"
@@ -53,7 +56,7 @@ export interface AcpOptions {
   /** Sees every line, for the native log. */
   readonly tap?: (direction: "sent" | "received", line: string) => void
   /** In place of a child process: a recorded program. */
-  readonly transport?: Effect.Effect<Transport, Child.SpawnFailed, Scope.Scope>
+  readonly transport?: Effect.Effect<Transport, Child.StartFailed, Scope.Scope>
 }
 
 export interface Timeouts extends Session.Deadlines {
@@ -116,21 +119,13 @@ export const make = Effect.fn("Acp.make")(function* (
   const fail = failWith(options.instanceId)
   const wrap = wrapWith(options.instanceId)
   const env = { ...process.env, ...options.env }
-  const owner = ownerOf(options)
   const ledger = ProcessLedger.make({ directory: options.ledgerDirectory, owner: options.instanceId })
   const known: Known = { sessions: new Map(), about: null, models: [], signedOut: false }
-  const { survived } = yield* ledger.reap
-  const orphans = yield* ensureGone(marked(Child.markName, owner))
-  const pids = [...survived, ...orphans.map(({ pid }) => pid)]
-  if (pids.length > 0) {
-    yield* Effect.logWarning("an agent's process of an earlier run could not be ended", { pids })
-  }
+  yield* Child.warnOfLeftovers(options.instanceId, yield* Child.endLeftovers(ledger, markOf(options)))
 
   const start = (cwd: string, deadline: Duration.Input) =>
     Agent.start({
-      transport:
-        options.transport ??
-        Child.spawn({ command: options.command ?? null, args: options.args ?? [], cwd, env, ledger, owner }),
+      transport: options.transport ?? transportTo(options, { cwd, env, ledger }),
       deadline,
       authMethod: options.authMethod,
       tap: options.tap
@@ -174,27 +169,18 @@ export const make = Effect.fn("Acp.make")(function* (
   )
 
   const probe = Effect.suspend(() => {
-    if (options.transport === undefined && Child.findCommand(options.command ?? null, env) === null)
+    if (options.transport === undefined && findCommand(options, env) === null)
       return Effect.succeed(notInstalled(options.command))
     if ([...known.sessions.values()].some((session) => !session.isOver()))
       return Effect.succeed(health(known))
-    return Effect.scoped(start(process.cwd(), timeouts.probe)).pipe(
+    const asked = Effect.scoped(start(process.cwd(), timeouts.probe)).pipe(
       Effect.map(({ about }) => {
         known.about = about
         return health(known)
       }),
-      Effect.catch((error) => Effect.succeed(unhealthy(error, known))),
-      Effect.timeoutOrElse({
-        duration: timeouts.probe,
-        orElse: () =>
-          Effect.succeed<Health>({
-            status: "unknown",
-            version: null,
-            models: [],
-            advice: "The agent did not answer in time."
-          })
-      })
+      Effect.catch((error) => Effect.succeed(healthWithout(error, known)))
     )
+    return within(asked, timeouts.probe, "The agent")
   })
 
   return {
@@ -220,21 +206,49 @@ const evidence = ({ resume }: EvidenceQuery): Effect.Effect<Evidence> =>
         }
   )
 
-/** What a server of this data directory and this instance marks its children with. */
-const ownerOf = ({ ledgerDirectory, instanceId }: AcpOptions): string =>
-  `${createHash("sha256").update(`${ledgerDirectory}\n${instanceId}`).digest("hex").slice(0, 24)}.`
+const markOf = ({ ledgerDirectory, instanceId }: AcpOptions): Child.Mark => ({
+  name: "TURNKEEPER_ACP_RUN",
+  owner: Child.ownerMark(ledgerDirectory, instanceId)
+})
+
+const findCommand = ({ command = "" }: AcpOptions, env: Child.Environment): string | null =>
+  command === "" ? null : findProgram(command, env)
+
+/** The agent's process, found when it is wanted. */
+const transportTo = (
+  options: AcpOptions,
+  process: Pick<Child.ChildOptions, "env" | "ledger"> & { readonly cwd: string }
+): Effect.Effect<Transport, Child.StartFailed, Scope.Scope> =>
+  Effect.suspend(() => {
+    const program = findCommand(options, process.env)
+    if (program === null) {
+      const text = notInstalled(options.command).advice ?? ""
+      return Effect.fail(new Child.StartFailed({ missing: true, text }))
+    }
+    const name = "The agent"
+    return Effect.map(
+      Child.start({
+        ...process,
+        name,
+        program,
+        arguments: options.args ?? [],
+        mark: markOf(options),
+        reads: true,
+        patience: "1 second"
+      }),
+      (child) => overChild(child, name)
+    )
+  })
 
 // Health
 
-const notInstalled = (command: string | undefined): Health => ({
-  status: "not_installed",
-  version: null,
-  models: [],
-  advice:
+const notInstalled = (command: string | undefined): Health =>
+  unhealthy(
+    "not_installed",
     command === undefined
       ? "Name the agent's program in its settings, as `command`."
       : `No program "${command}" was found. Install the agent, or correct the command in its settings.`
-})
+  )
 
 const signInAdvice = (about: Agent.About | null): string =>
   about === null || about.signIn === null
@@ -252,15 +266,10 @@ const health = ({ about, models, signedOut }: Known): Health => ({
   advice: signedOut ? signInAdvice(about) : null
 })
 
-const unhealthy = (error: CallFailed | Child.SpawnFailed, { about }: Known): Health => {
-  const isSignedOut = error._tag === "Refused" && error.code === codes.authRequired
-  return {
-    status: isSignedOut ? "not_signed_in" : "failed",
-    version: null,
-    models: [],
-    advice: isSignedOut ? signInAdvice(about) : error.message
-  }
-}
+const healthWithout = (error: CallFailed | Child.StartFailed, { about }: Known): Health =>
+  error._tag === "Refused" && error.code === codes.authRequired
+    ? unhealthy("not_signed_in", signInAdvice(about))
+    : unhealthy("failed", error.message)
 
 // Sessions
 

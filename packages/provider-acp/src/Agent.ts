@@ -1,18 +1,25 @@
 /**
  * An agent's process that is ready to be spoken to: started, asked what it is, signed in where it was said how.
  */
+import type { StartFailed } from "@turnkeeper/provider-kit/Child"
+import { Refused } from "@turnkeeper/provider-kit/JsonRpc"
+import type {
+  CallFailed,
+  ConnectionOptions,
+  Notification,
+  PeerRequest
+} from "@turnkeeper/provider-kit/JsonRpc"
+import type { Transport } from "@turnkeeper/provider-kit/Transport"
 import { Effect } from "effect"
 import type { Duration, Scope } from "effect"
 import packageJson from "../package.json" with { type: "json" }
-import type { SpawnFailed } from "./Child.ts"
-import type { AgentRequest, CallFailed, Notification, Transport } from "./Connection.ts"
 import * as Connection from "./Connection.ts"
 import { clientCapabilities, codes, list, protocolVersion, record, textOf } from "./protocol.ts"
 
 /** Who hears what the agent says, once there is somebody. */
 export interface Listener {
   readonly hear: (notification: Notification) => Effect.Effect<void>
-  readonly ask: (request: AgentRequest) => Effect.Effect<void>
+  readonly ask: (request: PeerRequest) => Effect.Effect<void>
 }
 
 export interface Agent {
@@ -35,23 +42,23 @@ export interface About {
 }
 
 export interface StartOptions {
-  readonly transport: Effect.Effect<Transport, SpawnFailed, Scope.Scope>
+  readonly transport: Effect.Effect<Transport, StartFailed, Scope.Scope>
   /** Of each of the two calls. */
   readonly deadline: Duration.Input
   /** The way to sign in that is to be used before anything else. */
   readonly authMethod: string | undefined
-  readonly tap: Connection.ConnectionOptions["tap"] | undefined
+  readonly tap: ConnectionOptions["tap"]
 }
 
 export const start = Effect.fn("Agent.start")(function* (
   options: StartOptions
-): Effect.fn.Return<Agent, SpawnFailed | CallFailed, Scope.Scope> {
+): Effect.fn.Return<Agent, StartFailed | CallFailed, Scope.Scope> {
   const transport = yield* options.transport
   const scope = yield* Effect.scope
   let listener: Listener | null = null
   let wire: Connection.Connection | null = null
   // The wire cannot be read before it is made: whoever asks is asked to wait for nobody.
-  const refuse = ({ id }: AgentRequest) =>
+  const refuse = ({ id }: PeerRequest) =>
     Effect.suspend(
       () => wire?.refuse(id, codes.methodNotFound, "There is no session yet.") ?? Effect.void
     ).pipe(Effect.ignore, Effect.forkIn(scope), Effect.asVoid)
@@ -61,7 +68,7 @@ export const start = Effect.fn("Agent.start")(function* (
       notification: (notification) => listener?.hear(notification) ?? Effect.void,
       request: (request) => listener?.ask(request) ?? refuse(request)
     },
-    options.tap === undefined ? {} : { tap: options.tap }
+    { tap: options.tap }
   )
   wire = connection
   const { deadline } = options
@@ -76,7 +83,7 @@ export const start = Effect.fn("Agent.start")(function* (
   )
   const spoken = record(initialized)["protocolVersion"]
   if (spoken !== protocolVersion) {
-    return yield* new Connection.Refused({
+    return yield* new Refused({
       method: "initialize",
       code: codes.invalidParams,
       text: `This agent speaks version ${String(spoken)} of the Agent Client Protocol, not ${protocolVersion}.`

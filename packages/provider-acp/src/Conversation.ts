@@ -24,10 +24,11 @@ import type {
 } from "@turnkeeper/domain/runtime/ProviderEvent"
 import { bounded } from "@turnkeeper/provider-kit/detail"
 import { Cause, Deferred, Effect, Exit, Option } from "effect"
-import type { Answered, Refused, TransportBroke } from "./Connection.ts"
 import { isRefusal } from "./faults.ts"
 import { list, record, textOf } from "./protocol.ts"
-import type { RequestId } from "./protocol.ts"
+import type { Answered, Refused, RequestId } from "@turnkeeper/provider-kit/JsonRpc"
+import type { TransportBroke } from "@turnkeeper/provider-kit/Transport"
+import type { Calls } from "./protocol.ts"
 import type { Held } from "./requests.ts"
 import { blockText, detailOf, isBare, kindOf, outputOf, titleOf, unseen, updated } from "./tools.ts"
 import type { Tool } from "./tools.ts"
@@ -50,7 +51,7 @@ export interface Conversation {
   /** It is written, and the agent is still there: it counts as taken. */
   readonly take: (turn: Turn) => ReadonlyArray<ProviderEvent>
   /** The prompt was answered, or never will be. */
-  readonly answered: (answer: Answered<"session/prompt">) => ReadonlyArray<ProviderEvent>
+  readonly answered: (answer: Answered<Calls["session/prompt"][1]>) => ReadonlyArray<ProviderEvent>
   /** One `session/update`. */
   readonly hear: (update: unknown) => ReadonlyArray<ProviderEvent>
   /** What was said of a tool call of the running turn. */
@@ -156,7 +157,7 @@ export const make = ({ fresh, onFirstMessage }: ConversationOptions): Conversati
     return [...first, { type: "turn.started", providerTurnId: turn.id, turnId: turn.turnId }]
   }
 
-  const answered = (answer: Answered<"session/prompt">): ReadonlyArray<ProviderEvent> => {
+  const answered = (answer: Answered<Calls["session/prompt"][1]>): ReadonlyArray<ProviderEvent> => {
     const turn = active
     if (turn === null) return []
     if (Exit.isSuccess(answer)) {
@@ -304,7 +305,7 @@ export const make = ({ fresh, onFirstMessage }: ConversationOptions): Conversati
   }
 }
 
-const errorOf = (answer: Answered<"session/prompt">): Refused | TransportBroke | null =>
+const errorOf = (answer: Answered<Calls["session/prompt"][1]>): Refused | TransportBroke | null =>
   Exit.isSuccess(answer) ? null : Option.getOrNull(Cause.findErrorOption(answer.cause))
 
 const outcomeOf = (stopReason: unknown): Ended => {

@@ -7,17 +7,19 @@
 import type { ProviderTurnId, Generation, ThreadId } from "@turnkeeper/domain/ids"
 import type { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
 import type { Answer } from "@turnkeeper/domain/thread/Event"
+import type { Notification, PeerRequest } from "@turnkeeper/provider-kit/JsonRpc"
+import * as Life from "@turnkeeper/provider-kit/Life"
 import * as Outbox from "@turnkeeper/provider-kit/Outbox"
 import type { Model, Prompt, ProviderSession, TurnTruth } from "@turnkeeper/provider-kit/Provider"
-import type { Operation, ProviderError } from "@turnkeeper/provider-kit/ProviderError"
-import { Deferred, Effect, Option, Schedule, Semaphore } from "effect"
+import type { Fail, Operation, ProviderError } from "@turnkeeper/provider-kit/ProviderError"
+import { Deferred, Effect, Option, Schedule } from "effect"
 import type { Duration, Scope } from "effect"
-import type { AgentRequest, Connection, Notification } from "./Connection.ts"
-import { NoAnswer } from "./Connection.ts"
+import type { Connection } from "./Connection.ts"
+import { noAnswer } from "./Connection.ts"
 import * as Controls from "./controls.ts"
 import * as Conversation from "./Conversation.ts"
 import type { Turn } from "./Conversation.ts"
-import type { Fail, Wrap } from "./faults.ts"
+import type { Wrap } from "./faults.ts"
 import { blocksOf } from "./input.ts"
 import { codes, record, textOf } from "./protocol.ts"
 import { understand } from "./requests.ts"
@@ -64,7 +66,7 @@ export interface Session extends Omit<ProviderSession, "notice"> {
   readonly models: () => ReadonlyArray<Model>
   readonly isOver: () => boolean
   readonly hear: (notification: Notification) => Effect.Effect<void>
-  readonly ask: (request: AgentRequest) => Effect.Effect<void>
+  readonly ask: (request: PeerRequest) => Effect.Effect<void>
   /** Has the agent work as wanted. Gives what cannot be had, in sentences, each once. */
   readonly apply: (
     operation: "open" | "send",
@@ -83,17 +85,27 @@ export const make = (options: SessionOptions): Session => {
   const { sessionId, connection, deadlines, fail, wrap } = options
   const outbox = Outbox.make()
   const conversation = Conversation.make(options)
-  const stopping = Semaphore.makeUnsafe(1)
   const firstMode = options.controls.mode?.current ?? null
   const said = new Set<string>()
   let controls = options.controls
-  let state: "open" | "stopping" | "over" = "open"
-  let killAsked = false
   let sending = false
   /** Everything is allowed, and the agent has no mode that says so. */
   let allowsAll = false
 
-  const isOver = () => state === "over"
+  const inTime = (effect: Effect.Effect<unknown>) =>
+    Effect.timeoutOrElse(effect, {
+      duration: "15 seconds",
+      orElse: () => Effect.fail(fail("stop", "Unknown", "The agent's process did not end."))
+    })
+
+  const life = Life.make({
+    name: "agent's",
+    fail,
+    outbox,
+    ways: { stop: Effect.suspend(() => inTime(leave)), kill: inTime(connection.kill) },
+    onExit: conversation.end
+  })
+  const { exit, isOver, whileOpen } = life
 
   // What the agent says
 
@@ -135,7 +147,7 @@ export const make = (options: SessionOptions): Session => {
       )
     })
 
-  const ask = (request: AgentRequest) =>
+  const ask = (request: PeerRequest) =>
     Effect.suspend(() => {
       const held = isOver() ? null : understand(request, conversation.tool)
       if (held === null) return refuse(request)
@@ -147,7 +159,7 @@ export const make = (options: SessionOptions): Session => {
       return events === null ? inBackground(connection.reply(held.id, held.cancelled)) : outbox.put(events)
     })
 
-  const refuse = ({ id, method }: AgentRequest) =>
+  const refuse = ({ id, method }: PeerRequest) =>
     Effect.andThen(
       isOver() ? Effect.void : outbox.put([{ type: "unknown", method: method.slice(0, 100) }]),
       inBackground(connection.refuse(id, codes.methodNotFound, "This client cannot answer that."))
@@ -214,23 +226,8 @@ export const make = (options: SessionOptions): Session => {
 
   // What is asked of it
 
-  const exit = (clean: boolean, message: string | null) => {
-    if (state === "over") return
-    state = "over"
-    conversation.end()
-    outbox.end({ type: "session.exited", clean: clean || killAsked, message: killAsked ? null : message })
-  }
-
-  /** Nothing is asked of an agent whose session has ended. */
-  const whileOpen = <A>(operation: Operation, effect: () => Effect.Effect<A, ProviderError>) =>
-    Effect.suspend(() =>
-      isOver() ? Effect.fail(fail(operation, "SessionGone", "This agent's session has ended.")) : effect()
-    )
-
   const send = (prompt: Prompt) =>
-    whileOpen("send", () => {
-      if (state === "stopping")
-        return Effect.fail(fail("send", "Rejected", "This agent's session is being stopped."))
+    life.whileNotStopping("send", () => {
       // Some agents would answer both prompts at once, in the end of the second.
       if (sending || conversation.active() !== null)
         return Effect.fail(fail("send", "Rejected", "The agent is at work on another turn of this thread."))
@@ -323,7 +320,7 @@ export const make = (options: SessionOptions): Session => {
         ),
         Effect.timeoutOrElse({
           duration: deadlines.call,
-          orElse: () => Effect.fail(new NoAnswer({ method: "session/cancel" }))
+          orElse: () => Effect.fail(noAnswer("session/cancel"))
         }),
         Effect.andThen(
           isAsked ? Effect.void : Effect.asVoid(Effect.forkIn(cancelUntilOver(turn), options.scope))
@@ -352,7 +349,7 @@ export const make = (options: SessionOptions): Session => {
         Effect.andThen(ends ? cancel(turn) : Effect.void),
         Effect.timeoutOrElse({
           duration: deadlines.call,
-          orElse: () => Effect.fail(new NoAnswer({ method: "session/request_permission" }))
+          orElse: () => Effect.fail(noAnswer("session/request_permission"))
         }),
         Effect.mapError(wrap("answer")),
         Effect.andThen(
@@ -392,20 +389,6 @@ export const make = (options: SessionOptions): Session => {
     yield* connection.close
   })
 
-  const stop = (step: "stop" | "kill") =>
-    whileOpen("stop", () => {
-      state = "stopping"
-      if (step === "kill") killAsked = true
-      return (step === "kill" ? connection.kill : leave).pipe(
-        Effect.andThen(Effect.sync(() => exit(true, null))),
-        Effect.timeoutOrElse({
-          duration: "15 seconds",
-          orElse: () => Effect.fail(fail("stop", "Unknown", "The agent's process did not end."))
-        }),
-        Effect.ensuring(Effect.sync(() => void (state === "stopping" && (state = "open"))))
-      )
-    })
-
   return {
     threadId: options.threadId,
     generation: options.generation,
@@ -425,8 +408,7 @@ export const make = (options: SessionOptions): Session => {
     interrupt,
     answer,
     probe,
-    // One stop at a time; a kill never waits for a stop that is under way.
-    stop: (step) => (step === "kill" ? stop(step) : stopping.withPermit(stop(step)))
+    stop: life.stop
   }
 }
 

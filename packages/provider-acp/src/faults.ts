@@ -1,34 +1,11 @@
 /**
  * The wire's failures as the domain's reasons. Read from types and codes, never from what a message says.
  */
-import type { ProviderInstanceId } from "@turnkeeper/domain/ids"
 import type { FaultReason } from "@turnkeeper/domain/runtime/Fault"
-import type { Operation } from "@turnkeeper/provider-kit/ProviderError"
-import { ProviderError } from "@turnkeeper/provider-kit/ProviderError"
-import type { SpawnFailed } from "./Child.ts"
-import type { CallFailed, Refused } from "./Connection.ts"
+import type { StartFailed } from "@turnkeeper/provider-kit/Child"
+import type { CallFailed, Refused } from "@turnkeeper/provider-kit/JsonRpc"
+import * as ProviderErrors from "@turnkeeper/provider-kit/ProviderError"
 import { codes } from "./protocol.ts"
-
-/** Makes the errors of one provider instance. */
-export type Fail = (operation: Operation, reason: FaultReason, message: string) => ProviderError
-
-export const failWith =
-  (provider: ProviderInstanceId): Fail =>
-  (operation, reason, message) =>
-    new ProviderError({ provider, operation, fault: { reason, message } })
-
-export type Wrap = (operation: Operation) => (cause: CallFailed | SpawnFailed) => ProviderError
-
-export const wrapWith =
-  (provider: ProviderInstanceId): Wrap =>
-  (operation) =>
-  (cause) =>
-    new ProviderError({
-      provider,
-      operation,
-      fault: { reason: reasonOf(cause), message: cause.message },
-      cause
-    })
 
 /** The codes that say: looked at and not begun. Any other may have come after the work was begun. */
 const reasons: ReadonlyMap<number, FaultReason> = new Map([
@@ -43,9 +20,9 @@ const reasons: ReadonlyMap<number, FaultReason> = new Map([
 /** The agent looked at the request and did not begin with it. */
 export const isRefusal = ({ code }: Refused): boolean => reasons.has(code)
 
-const reasonOf = (error: CallFailed | SpawnFailed): FaultReason => {
+const reasonOf = (error: CallFailed | StartFailed): FaultReason => {
   switch (error._tag) {
-    case "SpawnFailed":
+    case "StartFailed":
       return error.missing ? "NotInstalled" : "Unavailable"
     case "NoAnswer":
       return "Unknown"
@@ -55,3 +32,7 @@ const reasonOf = (error: CallFailed | SpawnFailed): FaultReason => {
       return reasons.get(error.code) ?? "Unknown"
   }
 }
+
+export type Wrap = ProviderErrors.Wrap<CallFailed | StartFailed>
+
+export const wrapWith = ProviderErrors.wrapWith(reasonOf)

@@ -4,6 +4,7 @@
  * is used, field by field.
  */
 import type * as Sdk from "@agentclientprotocol/sdk"
+import * as JsonRpc from "@turnkeeper/provider-kit/JsonRpc"
 
 export type {
   AgentCapabilities,
@@ -18,8 +19,6 @@ export type {
   ToolCallUpdate,
   ToolKind
 } from "@agentclientprotocol/sdk"
-
-export type RequestId = number | string
 
 export const protocolVersion = 1
 
@@ -62,15 +61,10 @@ export interface Calls {
     Sdk.SetSessionConfigOptionResponse
   ]
 }
-export type Method = keyof Calls
 
 /** The codes of JSON-RPC, and those that the protocol adds. */
 export const codes = {
-  parseError: -32700,
-  invalidRequest: -32600,
-  methodNotFound: -32601,
-  invalidParams: -32602,
-  internalError: -32603,
+  ...JsonRpc.codes,
   requestCancelled: -32800,
   authRequired: -32000,
   resourceNotFound: -32002

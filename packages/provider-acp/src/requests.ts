@@ -8,9 +8,8 @@ import { Ask } from "@turnkeeper/domain/runtime/ProviderEvent"
 import type { Answer } from "@turnkeeper/domain/thread/Event"
 import { bounded } from "@turnkeeper/provider-kit/detail"
 import { Schema } from "effect"
-import type { AgentRequest } from "./Connection.ts"
 import { list, record, textOf } from "./protocol.ts"
-import type { RequestId } from "./protocol.ts"
+import type { PeerRequest, RequestId } from "@turnkeeper/provider-kit/JsonRpc"
 import { detailOf, kindOf, proposedChanges, titleOf, unseen, updated } from "./tools.ts"
 import type { Tool } from "./tools.ts"
 
@@ -35,10 +34,7 @@ export interface ToolMention {
 }
 
 /** `known` is what was said of a tool call before. */
-export const understand = (
-  request: AgentRequest,
-  known: (toolCallId: string) => Tool | null
-): Held | null => {
+export const understand = (request: PeerRequest, known: (toolCallId: string) => Tool | null): Held | null => {
   try {
     const read =
       request.method === "session/request_permission"

@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url"
 import * as Acp from "../src/Acp.ts"
 import type { Manners } from "./fixtures/agent.ts"
 
-export const patience = { clock: "real", deadlineMs: 10_000 } as const
+export const patience = { clock: "real", deadlineMs: 30_000 } as const
 
 export interface World {
   /** Where sessions work. */

@@ -7,8 +7,11 @@
 import type { ProviderInstanceId } from "@turnkeeper/domain/ids"
 import { ProviderTurnId } from "@turnkeeper/domain/ids"
 import type { Evidence } from "@turnkeeper/domain/thread/Owed"
+import { endLeftovers, ownerMark, StartFailed, warnOfLeftovers } from "@turnkeeper/provider-kit/Child"
+import type { Environment, Mark } from "@turnkeeper/provider-kit/Child"
+import { unhealthy, within } from "@turnkeeper/provider-kit/health"
 import * as ProcessLedger from "@turnkeeper/provider-kit/ProcessLedger"
-import { ensureGone, findProgram, marked } from "@turnkeeper/provider-kit/processes"
+import { findProgram } from "@turnkeeper/provider-kit/processes"
 import type {
   Capabilities,
   EvidenceQuery,
@@ -18,15 +21,17 @@ import type {
   Provider,
   ProviderSession
 } from "@turnkeeper/provider-kit/Provider"
-import type { ProviderError } from "@turnkeeper/provider-kit/ProviderError"
+import type { Fail, ProviderError } from "@turnkeeper/provider-kit/ProviderError"
+import { failWith } from "@turnkeeper/provider-kit/ProviderError"
 import * as SharedProcess from "@turnkeeper/provider-kit/SharedProcess"
 import { Context, Effect, Layer, Scope } from "effect"
 import type { Duration } from "effect"
-import { createHash, randomUUID } from "node:crypto"
+import { randomUUID } from "node:crypto"
 import { mkdirSync } from "node:fs"
 import { join } from "node:path"
 import * as Child from "./Child.ts"
-import { failWith, wrapWith } from "./faults.ts"
+import type { Wrap } from "./faults.ts"
+import { wrapWith } from "./faults.ts"
 import * as Handed from "./Handed.ts"
 import * as HealthCheck from "./health.ts"
 import * as Inbox from "./Inbox.ts"
@@ -111,12 +116,7 @@ export const make = Effect.fn("Claude.make")(function* (
     sessions: new Map(),
     owner: yield* Effect.scope
   }
-  const { survived } = yield* ledger.reap
-  const orphans = yield* ensureGone(marked(Child.markName, ownerOf(options)))
-  const pids = [...survived, ...orphans.map(({ pid }) => pid)]
-  if (pids.length > 0) {
-    yield* Effect.logWarning("a process of an earlier run of Claude could not be ended", { pids })
-  }
+  yield* warnOfLeftovers("Claude", yield* endLeftovers(ledger, markOf(options)))
   return {
     instanceId: options.instanceId,
     kind: "claude",
@@ -138,9 +138,9 @@ export const make = Effect.fn("Claude.make")(function* (
 interface Means {
   readonly options: ClaudeOptions
   readonly timeouts: Timeouts
-  readonly env: Readonly<Record<string, string | undefined>>
-  readonly fail: ReturnType<typeof failWith>
-  readonly wrap: ReturnType<typeof wrapWith>
+  readonly env: Environment
+  readonly fail: Fail
+  readonly wrap: Wrap
   readonly ledger: ProcessLedger.ProcessLedger
   readonly handed: Handed.Handed
   /** By the name under which the conversation was opened. */
@@ -148,7 +148,7 @@ interface Means {
   readonly owner: Scope.Scope
 }
 
-const environmentOf = ({ env }: ClaudeOptions): Readonly<Record<string, string | undefined>> => ({
+const environmentOf = ({ env }: ClaudeOptions): Environment => ({
   ...process.env,
   ...env,
   // A program that is started by another one of its kind behaves otherwise.
@@ -161,9 +161,10 @@ const environmentOf = ({ env }: ClaudeOptions): Readonly<Record<string, string |
   DISABLE_AUTOUPDATER: "1"
 })
 
-/** What a server of this data directory and this instance marks its children with. */
-const ownerOf = ({ ledgerDirectory, instanceId }: ClaudeOptions): string =>
-  `${createHash("sha256").update(`${ledgerDirectory}\n${instanceId}`).digest("hex").slice(0, 24)}.`
+const markOf = ({ ledgerDirectory, instanceId }: ClaudeOptions): Mark => ({
+  name: "TURNKEEPER_CLAUDE_RUN",
+  owner: ownerMark(ledgerDirectory, instanceId)
+})
 
 const loaded = ({ options, env }: Means) =>
   Effect.suspend(() => {
@@ -174,11 +175,11 @@ const loaded = ({ options, env }: Means) =>
   })
 
 /** The program's own path: what is not found by the SDK could not be told from what broke. */
-const programOf = ({ options, env }: Means): Effect.Effect<string | null, Child.StartFailed> => {
+const programOf = ({ options, env }: Means): Effect.Effect<string | null, StartFailed> => {
   if (options.binary === undefined) return Effect.succeed(null)
   const program = findProgram(options.binary, env)
   return program === null
-    ? Effect.fail(new Child.StartFailed({ missing: true, text: `There is no program ${options.binary}.` }))
+    ? Effect.fail(new StartFailed({ missing: true, text: `There is no program ${options.binary}.` }))
     : Effect.succeed(program)
 }
 
@@ -208,7 +209,7 @@ const open = Effect.fn("Claude.open")(function* (
   const scope = yield* Effect.scope
   // A session of an earlier generation on the same conversation: its end is overdue.
   yield* sessions.get(opening.sessionId)?.giveWay ?? Effect.void
-  const child = Child.make({ ledger: means.ledger, owner: ownerOf(means.options) })
+  const child = Child.make({ ledger: means.ledger, mark: markOf(means.options) })
   const session = yield* Effect.uninterruptible(
     Effect.gen(function* () {
       const made = yield* Effect.try({
@@ -309,16 +310,14 @@ const begin = (
           spawnClaudeCodeProcess: child.spawn
         }
       }),
-    catch: (error) => new Child.StartFailed({ missing: false, text: String(error) })
+    catch: (error) => new StartFailed({ missing: false, text: String(error) })
   }).pipe(
     Effect.flatMap((query) => session.begin(query)),
     // Nothing of anybody's has been delivered to a program that never became ready.
     Effect.mapError(
       (error) =>
         child.startFailed() ??
-        (error._tag === "StartFailed"
-          ? error
-          : new Child.StartFailed({ missing: false, text: error.message }))
+        (error._tag === "StartFailed" ? error : new StartFailed({ missing: false, text: error.message }))
     )
   )
 
@@ -371,10 +370,10 @@ const unrecorded = (uuid: string, noted: ReturnType<Handed.Handed["read"]>): Evi
 /** A process of its own, which says what there is and is ended again; no model is asked. */
 const probe = (means: Means): Effect.Effect<Health> => {
   const { options, env, ledger, timeouts } = means
-  return Effect.gen(function* () {
+  const asked = Effect.gen(function* () {
     const { sdk, version } = yield* loaded(means)
     const program = yield* programOf(means)
-    const child = Child.make({ ledger, owner: ownerOf(options) })
+    const child = Child.make({ ledger, mark: markOf(options) })
     const inbox = Inbox.make()
     mkdirSync(options.ledgerDirectory, { recursive: true })
     return yield* Effect.acquireUseRelease(
@@ -405,14 +404,13 @@ const probe = (means: Means): Effect.Effect<Health> => {
   }).pipe(
     Effect.catch((error) =>
       Effect.succeed(
-        error instanceof Sdk.SdkMissing || (error instanceof Child.StartFailed && error.missing)
+        error instanceof Sdk.SdkMissing || (error instanceof StartFailed && error.missing)
           ? { ...HealthCheck.notInstalled, advice: error.message }
-          : HealthCheck.failed(messageOf(error))
+          : unhealthy("failed", messageOf(error))
       )
-    ),
-    Effect.timeoutOrElse({ duration: timeouts.probe, orElse: () => Effect.succeed(HealthCheck.unanswered) }),
-    Effect.scoped
+    )
   )
+  return Effect.scoped(within(asked, timeouts.probe, "Claude"))
 }
 
 const untouched = { runtimeMode: "read_only", interactionMode: "default" } as const

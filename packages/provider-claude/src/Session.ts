@@ -8,15 +8,16 @@
 import { ProviderTurnId } from "@turnkeeper/domain/ids"
 import type { Generation, ThreadId } from "@turnkeeper/domain/ids"
 import type { Answer } from "@turnkeeper/domain/thread/Event"
+import * as Life from "@turnkeeper/provider-kit/Life"
 import * as Outbox from "@turnkeeper/provider-kit/Outbox"
 import type { Prompt, ProviderSession, TurnTruth } from "@turnkeeper/provider-kit/Provider"
-import type { Operation, ProviderError } from "@turnkeeper/provider-kit/ProviderError"
-import { Deferred, Effect, Fiber, Semaphore, Stream } from "effect"
+import type { Fail, ProviderError } from "@turnkeeper/provider-kit/ProviderError"
+import { Deferred, Effect, Fiber, Stream } from "effect"
 import type { Duration, Scope } from "effect"
 import type { Child } from "./Child.ts"
 import * as Conversation from "./Conversation.ts"
 import type { Turn } from "./Conversation.ts"
-import type { Fail, Wrap } from "./faults.ts"
+import type { Wrap } from "./faults.ts"
 import { CallFailed } from "./faults.ts"
 import type { How } from "./Handed.ts"
 import * as Inbox from "./Inbox.ts"
@@ -85,27 +86,37 @@ export const make = (options: SessionOptions): Session => {
   const outbox = Outbox.make()
   const conversation = Conversation.make(options)
   const inbox = Inbox.make()
-  const stopping = Semaphore.makeUnsafe(1)
   const waiting = new Map<string, (result: PermissionResult) => void>()
   let query: Query | null = null
   /** What Claude was last told to obey. */
   let freedom = options.freedom
   let model = options.model
-  let state: "open" | "stopping" | "leaving" | "over" = "open"
+  /** It was idle for long: its process is being ended, and the next message opens it again. */
+  let leaving = false
   /** Counts what makes it busy, so that an idle wait knows whether something came between. */
   let stirred = 0
-  let killAsked = false
 
-  const isOver = () => state === "over"
+  const ended = (effect: Effect.Effect<void>) =>
+    Effect.andThen(
+      effect,
+      Effect.suspend(() =>
+        child.isGone() ? Effect.void : Effect.fail(fail("stop", "Unknown", "Claude's process did not end."))
+      )
+    )
 
-  const exit = (clean: boolean, message: string | null) => {
-    if (state === "over") return
-    state = "over"
-    conversation.end()
-    inbox.end()
-    for (const key of waiting.keys()) giveUp(key)
-    outbox.end({ type: "session.exited", clean: clean || killAsked, message: killAsked ? null : message })
-  }
+  const life = Life.make({
+    name: "Claude",
+    fail,
+    outbox,
+    ways: { stop: Effect.suspend(() => ended(leave)), kill: ended(child.kill) },
+    onExit: () => {
+      conversation.end()
+      inbox.end()
+      for (const key of waiting.keys()) giveUp(key)
+    },
+    isLeaving: () => leaving
+  })
+  const { exit, isOver, whileOpen } = life
 
   // What Claude says
 
@@ -185,18 +196,8 @@ export const make = (options: SessionOptions): Session => {
         : called(call(query), deadlines.call)
     )
 
-  /** Nothing is asked of Claude for a session that has ended, or is about to by itself. */
-  const whileOpen = <A>(operation: Operation, effect: () => Effect.Effect<A, ProviderError>) =>
-    Effect.suspend(() =>
-      isOver() || state === "leaving"
-        ? Effect.fail(fail(operation, "SessionGone", "This Claude session has ended."))
-        : effect()
-    )
-
   const send = (prompt: Prompt) =>
-    whileOpen("send", () => {
-      if (state === "stopping")
-        return Effect.fail(fail("send", "Rejected", "This Claude session is being stopped."))
+    life.whileNotStopping("send", () => {
       // Claude would take it and answer it behind the running turn, or put it into that.
       if (conversation.active() !== null || conversation.sending() !== null)
         return Effect.fail(fail("send", "Rejected", "Claude is at work on another turn of this thread."))
@@ -376,8 +377,9 @@ export const make = (options: SessionOptions): Session => {
     while (!child.isGone()) {
       const before = stirred
       yield* Effect.raceFirst(Effect.sleep(deadlines.idle), Effect.exit(child.gone))
-      if (child.isGone() || state !== "open" || stirred !== before || !conversation.rests()) continue
-      state = "leaving"
+      const isBusy = life.isStopping() || stirred !== before || !conversation.rests()
+      if (child.isGone() || isOver() || leaving || isBusy) continue
+      leaving = true
       yield* child.close
       exit(true, null)
     }
@@ -395,22 +397,6 @@ export const make = (options: SessionOptions): Session => {
     }
     yield* child.close
   })
-
-  const stop = (step: "stop" | "kill") =>
-    whileOpen("stop", () => {
-      state = "stopping"
-      if (step === "kill") killAsked = true
-      return (step === "kill" ? child.kill : leave).pipe(
-        Effect.andThen(
-          Effect.suspend(() => {
-            if (!child.isGone()) return Effect.fail(fail("stop", "Unknown", "Claude's process did not end."))
-            exit(true, null)
-            return Effect.void
-          })
-        ),
-        Effect.ensuring(Effect.sync(() => void (state === "stopping" && (state = "open"))))
-      )
-    })
 
   return {
     threadId: options.threadId,
@@ -435,8 +421,7 @@ export const make = (options: SessionOptions): Session => {
     interrupt,
     answer,
     probe,
-    // One stop at a time; a kill never waits for a stop that is under way.
-    stop: (step) => (step === "kill" ? stop(step) : stopping.withPermit(stop(step)))
+    stop: life.stop
   }
 }
 

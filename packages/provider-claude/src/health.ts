@@ -35,12 +35,3 @@ const isSignedIn = ({ account }: Initialized): boolean => {
   const { apiProvider = "firstParty", apiKeySource = "none", tokenSource = "none" } = account
   return apiProvider !== "firstParty" || apiKeySource !== "none" || tokenSource !== "none"
 }
-
-export const failed = (advice: string): Health => ({ status: "failed", version: null, models: [], advice })
-
-export const unanswered: Health = {
-  status: "unknown",
-  version: null,
-  models: [],
-  advice: "Claude did not answer in time."
-}

@@ -4,10 +4,8 @@ import { conformance } from "@turnkeeper/provider-kit/testing/conformance"
 import { Effect } from "effect"
 import { tmpdir } from "node:os"
 import * as Claude from "../src/Claude.ts"
-import { floodMark, longCommand, makeWorld, pids, sdk, survivors } from "./real.ts"
+import { floodMark, killAll, longCommand, makeWorld, patience, sdk, survivors } from "./real.ts"
 import type { World } from "./real.ts"
-
-const patience = { clock: "real", deadlineMs: 30_000 } as const
 
 const driver = {
   capabilities: Claude.capabilities,
@@ -15,12 +13,10 @@ const driver = {
     const world = yield* makeWorld()
     return { world, provider: yield* Claude.make(world.options) }
   }),
-  kill: ({ world }: { world: World }) =>
-    Effect.sync(() => {
-      for (const pid of pids(world)) process.kill(pid, "SIGKILL")
-    }),
+  kill: ({ world }: { world: World }) => killAll(world),
   survivors: ({ world }: { world: World }) => Effect.sync(() => survivors(world)),
   patience,
+  timeoutMs: 180_000,
   cwd: tmpdir(),
   prompts: {
     // A command that Claude takes to be harmless is not asked for, and one that only sleeps is refused.

@@ -3,9 +3,9 @@
  * TURNKEEPER_CLAUDE_SDK names a Claude Agent SDK, and is skipped where it does not.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { MessageId, ProviderInstanceId, ThreadId, TurnId } from "@turnkeeper/domain/ids"
-import type { OpenOptions, Prompt, Provider } from "@turnkeeper/provider-kit/Provider"
-import { breachesOf, listen } from "@turnkeeper/provider-kit/testing/Listener"
+import { MessageId, ProviderInstanceId, TurnId } from "@turnkeeper/domain/ids"
+import type { OpenOptions, Provider } from "@turnkeeper/provider-kit/Provider"
+import { breachesOf } from "@turnkeeper/provider-kit/testing/Listener"
 import { Effect, Exit, Schedule, Scope } from "effect"
 import { spawn } from "node:child_process"
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
@@ -13,50 +13,18 @@ import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { afterAll, beforeAll } from "vitest"
 import * as Claude from "../src/Claude.ts"
-import { longCommand, makeWorld, openOptions, pids, sdk, survivors } from "./real.ts"
+import {
+  killAll,
+  longCommand,
+  makeWorld,
+  openOptions,
+  pids,
+  prompt,
+  sdk,
+  session,
+  survivors
+} from "./real.ts"
 import type { World } from "./real.ts"
-
-const patience = { clock: "real", deadlineMs: 60_000 } as const
-
-let turns = 0
-
-const prompt = (text: string, changes: Partial<Prompt> = {}): Prompt => ({
-  turnId: TurnId.make(`turn-${++turns}`),
-  messageId: MessageId.make(`message-${turns}`),
-  text,
-  attachments: [],
-  model: null,
-  runtimeMode: "approval_required",
-  interactionMode: "default",
-  ...changes
-})
-
-let threads = 0
-
-/** A session that can be closed by itself. */
-const session = Effect.fnUntraced(function* (
-  world: World,
-  provider: Provider,
-  changes: Partial<OpenOptions> = {}
-) {
-  const scope = yield* Scope.fork(yield* Effect.scope)
-  const options = openOptions(world, { threadId: ThreadId.make(`thread-${++threads}`), ...changes })
-  const opened = yield* provider.open(options).pipe(Scope.provide(scope))
-  const ear = yield* listen(opened, patience)
-  const run = (what: Prompt) =>
-    Effect.gen(function* () {
-      const before = ear.of("turn.completed").length
-      yield* opened.send(what)
-      yield* ear.until(`the end of ${what.text}`, () => ear.of("turn.completed").length > before)
-      return ear.of("turn.completed")[before]!
-    })
-  return { ...opened, ear, run, close: Scope.close(scope, Exit.void) }
-})
-
-const killAll = (world: World) =>
-  Effect.sync(() => {
-    for (const pid of pids(world)) process.kill(pid, "SIGKILL")
-  })
 
 const gone = (holds: () => boolean) =>
   Effect.suspend(() => (holds() ? Effect.void : Effect.fail("still there"))).pipe(
@@ -79,7 +47,7 @@ const makeShared = Effect.gen(function* () {
 
 describe.skipIf(sdk === undefined)("claude (set TURNKEEPER_CLAUDE_SDK to run)", { timeout: 120_000 }, () => {
   beforeAll(() => Effect.runPromise(makeShared))
-  afterAll(() => close())
+  afterAll(() => close(), 60_000)
 
   describe("what the user allows", () => {
     it.live("full_access: nothing is asked; and the choice may change from turn to turn", () =>
@@ -445,10 +413,11 @@ describe.skipIf(sdk === undefined)("claude (set TURNKEEPER_CLAUDE_SDK to run)", 
 
   it.live("says what is wrong when there is no SDK, no program, or nobody is signed in", () =>
     Effect.gen(function* () {
+      let others = 0
       const other = (changes: Partial<Claude.ClaudeOptions>) =>
         Claude.make({
           ...world.options,
-          instanceId: ProviderInstanceId.make(`other-${++threads}`),
+          instanceId: ProviderInstanceId.make(`other-${++others}`),
           ...changes
         })
       const missing = yield* other({ sdk: "/no/such/sdk" })

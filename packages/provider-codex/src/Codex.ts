@@ -12,28 +12,33 @@ import type { Evidence } from "@turnkeeper/domain/thread/Owed"
 import type {
   Capabilities,
   EvidenceQuery,
-  Health,
   LiveSession,
   OpenOptions,
   Provider,
   ProviderSession
 } from "@turnkeeper/provider-kit/Provider"
+import type { Environment, Gone } from "@turnkeeper/provider-kit/Child"
+import * as Child from "@turnkeeper/provider-kit/Child"
+import { unhealthy, within } from "@turnkeeper/provider-kit/health"
+import { codes } from "@turnkeeper/provider-kit/JsonRpc"
+import type { CallFailed, Notification, PeerRequest } from "@turnkeeper/provider-kit/JsonRpc"
 import * as ProcessLedger from "@turnkeeper/provider-kit/ProcessLedger"
-import type { Operation } from "@turnkeeper/provider-kit/ProviderError"
-import { ProviderError } from "@turnkeeper/provider-kit/ProviderError"
+import type { Fail, Operation } from "@turnkeeper/provider-kit/ProviderError"
+import { failWith, ProviderError } from "@turnkeeper/provider-kit/ProviderError"
 import * as Outliving from "@turnkeeper/provider-kit/Outliving"
 import * as SessionBook from "@turnkeeper/provider-kit/SessionBook"
 import * as SharedProcess from "@turnkeeper/provider-kit/SharedProcess"
+import { overChild } from "@turnkeeper/provider-kit/Transport"
+import type { Transport } from "@turnkeeper/provider-kit/Transport"
 import { Context, Deferred, Duration, Effect, Exit, Layer, Schedule, Schema } from "effect"
 import type { Scope } from "effect"
 import { createHash } from "node:crypto"
 import packageJson from "../package.json" with { type: "json" }
 import type * as Protocol from "./_generated/protocol.ts"
-import * as Child from "./Child.ts"
-import type { CallFailed, Gone, Notification, ServerRequest, Transport } from "./Connection.ts"
 import * as Connection from "./Connection.ts"
 import type { Turn } from "./Conversation.ts"
-import { failWith, wrapWith } from "./faults.ts"
+import type { Wrap } from "./faults.ts"
+import { wrapWith } from "./faults.ts"
 import * as HealthCheck from "./health.ts"
 import * as History from "./history.ts"
 import * as Lasting from "./Lasting.ts"
@@ -66,7 +71,7 @@ export interface CodexOptions {
   /** Sees every line, for the native log. */
   readonly tap?: (direction: "sent" | "received", line: string) => void
   /** In place of a child process: a recorded program. */
-  readonly transport?: Effect.Effect<Transport, Child.SpawnFailed, Scope.Scope>
+  readonly transport?: Effect.Effect<Transport, Child.StartFailed, Scope.Scope>
 }
 
 export interface Timeouts extends Session.Deadlines {
@@ -160,7 +165,8 @@ export const make = Effect.fn("Codex.make")(function* (
   const lasting = () =>
     capabilities.outlivesServer ? outlivingOptions(options, env, ledger, timeouts) : null
   const wanted = lasting()
-  const survived = wanted === null ? (yield* ledger.reap).survived : yield* Outliving.reap(wanted)
+  const left = yield* wanted === null ? Child.endLeftovers(ledger, markOf(options)) : Outliving.reap(wanted)
+  yield* Child.warnOfLeftovers("Codex", left)
 
   /** Runs with a process that is ready, started if need be. */
   const withProcess = <A, E>(operation: Operation, use: (running: Running) => Effect.Effect<A, E>) =>
@@ -207,32 +213,15 @@ export const make = Effect.fn("Codex.make")(function* (
   }
 
   const probe = Effect.suspend(() => {
-    const binary = Child.findBinary(options.binary, env)
+    const binary = HealthCheck.findBinary(options.binary, env)
     if (binary === null) return Effect.succeed(HealthCheck.notInstalled)
-    return HealthCheck.versionOf(binary, env).pipe(
-      Effect.flatMap((version) =>
-        withProcess("probe", ({ connection }) => HealthCheck.ask(connection, version, timeouts.probe)).pipe(
-          Effect.catch((error) =>
-            Effect.succeed<Health>({ status: "failed", version, models: [], advice: error.message })
-          )
-        )
-      ),
-      Effect.timeoutOrElse({
-        duration: timeouts.probe,
-        orElse: () =>
-          Effect.succeed<Health>({
-            status: "unknown",
-            version: null,
-            models: [],
-            advice: "Codex did not answer in time."
-          })
-      })
+    const asked = Effect.flatMap(HealthCheck.versionOf(binary, env), (version) =>
+      withProcess("probe", ({ connection }) => HealthCheck.ask(connection, version, timeouts.probe)).pipe(
+        Effect.catch(({ message }) => Effect.succeed(unhealthy("failed", message, version)))
+      )
     )
+    return within(asked, timeouts.probe, "Codex")
   })
-
-  if (survived.length > 0) {
-    yield* Effect.logWarning("a Codex process of an earlier run could not be ended", { pids: survived })
-  }
 
   return {
     instanceId: options.instanceId,
@@ -269,8 +258,8 @@ interface Opening {
   readonly running: Running
   readonly timeouts: Timeouts
   readonly scope: Scope.Scope
-  readonly fail: ReturnType<typeof failWith>
-  readonly wrap: ReturnType<typeof wrapWith>
+  readonly fail: Fail
+  readonly wrap: Wrap
 }
 
 const openSession = Effect.fnUntraced(function* (
@@ -549,7 +538,7 @@ const start = (
   env: Environment,
   ledger: ProcessLedger.ProcessLedger,
   timeouts: Timeouts
-): Effect.Effect<Running, Child.SpawnFailed, Scope.Scope> =>
+): Effect.Effect<Running, Child.StartFailed, Scope.Scope> =>
   Effect.gen(function* () {
     const listeners: Listeners = { sessions: new Map(), children: new Map() }
     const { sessionsFile, connection } = yield* outlives(options)
@@ -574,12 +563,7 @@ const start = (
   }).pipe(
     // Nothing of anybody's has been delivered to a program that never became ready.
     Effect.mapError((error) =>
-      error._tag === "SpawnFailed"
-        ? error
-        : new Child.SpawnFailed({
-            missing: error._tag === "OutlivingFailed" && error.missing,
-            text: error.message
-          })
+      error._tag === "StartFailed" ? error : new Child.StartFailed({ missing: false, text: error.message })
     )
   )
 
@@ -594,7 +578,7 @@ const childWire = Effect.fnUntraced(function* (
   ledger: ProcessLedger.ProcessLedger,
   timeouts: Timeouts,
   listeners: Listeners
-): Effect.fn.Return<Wire, Child.SpawnFailed | CallFailed, Scope.Scope> {
+): Effect.fn.Return<Wire, Child.StartFailed | CallFailed, Scope.Scope> {
   const transport = yield* options.transport ?? spawn(options, env, ledger)
   const connection = yield* ready(transport, listeners, options, timeouts)
   return { connection, sessionsFile: null }
@@ -606,7 +590,7 @@ const lastingWire = Effect.fnUntraced(function* (
   ledger: ProcessLedger.ProcessLedger,
   timeouts: Timeouts,
   listeners: Listeners
-): Effect.fn.Return<Wire, Child.SpawnFailed | Outliving.OutlivingFailed | CallFailed, Scope.Scope> {
+): Effect.fn.Return<Wire, Child.StartFailed | CallFailed, Scope.Scope> {
   const wanted = outlivingOptions(options, env, ledger, timeouts)
   if (wanted === null) return yield* notInstalled
   const program = yield* Outliving.acquire(wanted)
@@ -662,24 +646,35 @@ const ready = Effect.fnUntraced(function* (
   return connection
 })
 
-type Environment = Readonly<Record<string, string | undefined>>
-
 const notInstalled = Effect.suspend(() =>
-  Effect.fail(new Child.SpawnFailed({ missing: true, text: HealthCheck.notInstalled.advice ?? "" }))
+  Effect.fail(new Child.StartFailed({ missing: true, text: HealthCheck.notInstalled.advice ?? "" }))
 )
 
 const spawn = (options: CodexOptions, env: Environment, ledger: ProcessLedger.ProcessLedger) =>
   Effect.suspend(() => {
-    const binary = Child.findBinary(options.binary, env)
+    const binary = HealthCheck.findBinary(options.binary, env)
     if (binary === null) return notInstalled
-    return Child.spawn({ binary, arguments: ["app-server", ...overridesOf(options)], env, ledger })
+    return Effect.map(
+      Child.start({
+        name: "Codex",
+        program: binary,
+        arguments: ["app-server", ...overridesOf(options)],
+        env,
+        ledger,
+        mark: markOf(options),
+        reads: true
+      }),
+      (child) => overChild(child, "Codex")
+    )
   })
 
 const overridesOf = ({ configOverrides = {} }: CodexOptions) =>
   Object.entries(configOverrides).flatMap(([key, value]) => ["-c", `${key}=${value}`])
 
-/** The variable that marks whatever a Codex that lives on starts. */
-const markName = "TURNKEEPER_CODEX_RUN"
+const markOf = ({ instanceId, ledgerDirectory }: CodexOptions): Child.Mark => ({
+  name: "TURNKEEPER_CODEX_RUN",
+  owner: Child.ownerMark(ledgerDirectory, instanceId)
+})
 
 /** Null: there is no such program. */
 const outlivingOptions = (
@@ -688,15 +683,16 @@ const outlivingOptions = (
   ledger: ProcessLedger.ProcessLedger,
   timeouts: Timeouts
 ): Outliving.OutlivingOptions | null => {
-  const binary = Child.findBinary(options.binary, env)
+  const binary = HealthCheck.findBinary(options.binary, env)
   if (binary === null) return null
-  const { abandonAfterMinutes = 60, configOverrides, env: added, instanceId, ledgerDirectory } = options
+  const { abandonAfterMinutes = 60, configOverrides, env: added, ledgerDirectory } = options
+  const mark = markOf(options)
   return {
     binary,
     ledger,
     ledgerDirectory,
-    owner: Outliving.ownerMark(ledgerDirectory, instanceId),
-    markName,
+    owner: mark.owner,
+    markName: mark.name,
     arguments: (secret) => [
       "app-server",
       "--listen",
@@ -745,7 +741,7 @@ const ownerOf = ({ sessions, children }: Listeners, threadId: unknown): Session.
 const take = Effect.fnUntraced(function* (
   { sessions, children }: Listeners,
   connection: Connection.Connection,
-  request: ServerRequest
+  request: PeerRequest
 ) {
   const held = understand(request)
   const session = held === null ? undefined : ownerOf({ sessions, children }, held.threadId)
@@ -757,6 +753,6 @@ const take = Effect.fnUntraced(function* (
   if (held === null) yield* ownerOf({ sessions, children }, threadId)?.hear(request) ?? Effect.void
   // Not waited for: a program that does not read must not stop us from reading.
   yield* connection
-    .refuse(request.id, "This client cannot answer that.")
+    .refuse(request.id, codes.methodNotFound, "This client cannot answer that.")
     .pipe(Effect.ignore, Effect.forkChild)
 })

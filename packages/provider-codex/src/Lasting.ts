@@ -7,7 +7,9 @@
 import type { Attached } from "@turnkeeper/provider-kit/Outliving"
 import { lastLineOf } from "@turnkeeper/provider-kit/Outliving"
 import { Deferred, Effect, Exit, Schedule, Scope } from "effect"
-import type { CallFailed, Connection, Gone } from "./Connection.ts"
+import type { Gone } from "@turnkeeper/provider-kit/Child"
+import type { CallFailed } from "@turnkeeper/provider-kit/JsonRpc"
+import type { Connection } from "./Connection.ts"
 
 export interface LastingOptions {
   readonly program: Attached
@@ -66,9 +68,10 @@ export const make = Effect.fn("Lasting.make")(function* ({
 
   return {
     call: (method, params, options) => Effect.suspend(() => now.connection.call(method, params, options)),
-    notify: (method) => Effect.suspend(() => now.connection.notify(method)),
+    begin: (method, params, options) => Effect.suspend(() => now.connection.begin(method, params, options)),
+    notify: (method, params) => Effect.suspend(() => now.connection.notify(method, params)),
     reply: (id, result) => Effect.suspend(() => now.connection.reply(id, result)),
-    refuse: (id, reason) => Effect.suspend(() => now.connection.refuse(id, reason)),
+    refuse: (id, code, reason) => Effect.suspend(() => now.connection.refuse(id, code, reason)),
     closed: Deferred.await(closed),
     isClosed: () => Deferred.isDoneUnsafe(closed),
     close: Effect.andThen(program.close, Effect.asVoid(Deferred.await(closed))),

@@ -8,8 +8,8 @@ import { WebSocket } from "@effect/platform-node/NodeWS"
 import type { Attached } from "@turnkeeper/provider-kit/Outliving"
 import { Deferred, Effect, Queue, Stream } from "effect"
 import type { Cause, Duration, Scope } from "effect"
-import type { Gone, Transport } from "./Connection.ts"
-import { TransportBroke } from "./Connection.ts"
+import type { Gone, Transport } from "@turnkeeper/provider-kit/Transport"
+import { TransportBroke } from "@turnkeeper/provider-kit/Transport"
 
 /** Its end is the end of the connection, not of the program. */
 export const connect = (

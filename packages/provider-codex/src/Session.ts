@@ -8,21 +8,24 @@ import { ProviderTurnId } from "@turnkeeper/domain/ids"
 import type { Generation, ThreadId, TurnId } from "@turnkeeper/domain/ids"
 import type { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
 import type { Answer } from "@turnkeeper/domain/thread/Event"
+import type { CallFailed, Notification, Refused } from "@turnkeeper/provider-kit/JsonRpc"
+import * as Life from "@turnkeeper/provider-kit/Life"
+import * as Outbox from "@turnkeeper/provider-kit/Outbox"
 import type { HeardTurn, Missed, Prompt, ProviderSession, TurnTruth } from "@turnkeeper/provider-kit/Provider"
-import type { Operation, ProviderError } from "@turnkeeper/provider-kit/ProviderError"
-import { Deferred, Effect, Exit, Option, Semaphore } from "effect"
+import type { Fail, Operation, ProviderError } from "@turnkeeper/provider-kit/ProviderError"
+import { TransportBroke } from "@turnkeeper/provider-kit/Transport"
+import { Deferred, Effect, Exit, Option } from "effect"
 import type { Duration, Scope } from "effect"
-import type * as Protocol from "./_generated/protocol.ts"
-import type { CallFailed, Connection, Notification, Refused } from "./Connection.ts"
-import { NoAnswer, TransportBroke } from "./Connection.ts"
+import type { Connection } from "./Connection.ts"
 import * as Conversation from "./Conversation.ts"
 import type { Turn } from "./Conversation.ts"
-import type { Fail } from "./faults.ts"
+import type { Wrap } from "./faults.ts"
+import * as Hearing from "./Hearing.ts"
 import * as History from "./history.ts"
-import * as Outbox from "@turnkeeper/provider-kit/Outbox"
 import type { Held } from "./requests.ts"
 import type { Current } from "./settings.ts"
 import { afterTurn, changesOf, inputOf } from "./settings.ts"
+import * as Terminals from "./terminals.ts"
 import { notice } from "./translate.ts"
 
 export interface Deadlines {
@@ -47,7 +50,7 @@ export interface SessionOptions {
   readonly connection: Connection
   readonly deadlines: Deadlines
   readonly fail: Fail
-  readonly wrap: (operation: Operation) => (cause: CallFailed) => ProviderError
+  readonly wrap: Wrap
   /** For what outlives the call that causes it. */
   readonly scope: Scope.Scope
   readonly onFirstMessage: () => ReadonlyArray<ProviderEvent>
@@ -84,16 +87,9 @@ export const make = (options: SessionOptions): Session => {
   const { codexThread, connection, deadlines, fail, wrap } = options
   const outbox = Outbox.make()
   const asking: History.Asking = { connection, deadline: deadlines.call }
-  const stopping = Semaphore.makeUnsafe(1)
   let settings = options.settings
-  let state: "open" | "stopping" | "over" = "open"
-  let killAsked = false
   /** Commands of a turn that was interrupted just now. */
   let leftRunning: ReadonlySet<string> | null = null
-  /** Present while the record is read: what is heard meanwhile comes behind it. */
-  let meanwhile: Array<Conversation.Heard> | null = options.rejoins ? [] : null
-  /** Present while its listener stands still: what Codex asks meanwhile, and nothing else of what it says. */
-  let deaf: Array<Conversation.Heard> | null = null
 
   const conversation = Conversation.make({
     onFirstMessage: options.onFirstMessage,
@@ -102,152 +98,62 @@ export const make = (options: SessionOptions): Session => {
     }
   })
 
-  /** Waits for the listener, and no longer than the others can bear: then nothing more is told until it reads again. */
-  const tell = (events: ReadonlyArray<ProviderEvent>): Effect.Effect<void> =>
-    Effect.suspend(() =>
-      outbox.isFull() && deaf === null
-        ? Effect.timeoutOrElse(outbox.put(events), {
-            duration: deadlines.standstill,
-            orElse: () => goDeaf(events)
-          })
-        : outbox.put(events)
-    )
-
-  const goDeaf = (untold: ReadonlyArray<ProviderEvent>) =>
-    Effect.suspend(() => {
-      deaf = []
-      return outbox.put(untold).pipe(Effect.andThen(hearAgain), Effect.forkIn(options.scope), Effect.asVoid)
-    })
-
-  /** The listener reads again: what it has missed is in the record. */
-  const hearAgain = Effect.suspend(() => {
-    meanwhile = deaf ?? []
-    deaf = null
-    return connection.call("thread/read", { threadId: codexThread }, { deadline: deadlines.call }).pipe(
-      Effect.flatMap(({ thread }) => rejoin(conversation.heard(), thread.status.type === "active", false)),
-      Effect.flatMap(({ events }) => tell(events)),
-      Effect.catch((error) =>
-        Effect.sync(() => exit(false, `What Codex had said meanwhile could not be read: ${error.message}`))
-      )
-    )
+  const terminals: Terminals.Terminals = { asking, codexThread, conversation }
+  const hearing = Hearing.make({
+    asking,
+    codexThread,
+    conversation,
+    outbox,
+    standstill: deadlines.standstill,
+    rejoins: options.rejoins,
+    scope: options.scope,
+    isOver: () => isOver(),
+    lost: (message) => exit(false, message)
   })
+  const { tell } = hearing
 
   const hear = (notification: Notification) =>
     Effect.suspend(() => {
       if (isOver()) return Effect.void
       if (notification.method === "thread/closed") {
-        return Effect.sync(() => exit(state === "stopping", "Codex closed this thread."))
+        return Effect.sync(() => exit(life.isStopping(), "Codex closed this thread."))
       }
-      if (deaf !== null) return hearDeaf(deaf, notification)
-      if (meanwhile !== null) return keep({ type: "notification", notification })
-      const events = conversation.hear(notification)
-      const commands = leftRunning
-      leftRunning = null
-      return commands === null ? tell(events) : Effect.andThen(tell(events), endLeftRunning(commands))
-    })
-
-  const keep = (heard: Conversation.Heard) =>
-    Effect.sync(() => {
-      if (meanwhile === null) return
-      if (meanwhile.length < meanwhileMax) meanwhile.push(heard)
-      else exit(false, "Codex said more than could be kept while its record was read.")
-    })
-
-  const rejoin = (
-    heard: HeardTurn | null,
-    isActive: boolean,
-    reasked = true
-  ): Effect.Effect<Missed, CallFailed> =>
-    Effect.suspend(() => {
-      meanwhile ??= []
-      return Effect.map(History.away(asking, codexThread, heard), (away): Missed => {
-        const events = conversation.rejoin({
-          heard,
-          away,
-          active: isActive,
-          reasked,
-          meanwhile: meanwhile ?? []
+      return Effect.andThen(
+        hearing.hear(notification),
+        Effect.suspend(() => {
+          const commands = leftRunning
+          leftRunning = null
+          return commands === null ? Effect.void : endLeftRunning(commands)
         })
-        meanwhile = null
-        const turn = conversation.active()
-        return {
-          events,
-          running:
-            turn === null ? null : { providerTurnId: ProviderTurnId.make(turn.id), turnId: turn.turnId }
-        }
-      })
-    })
-
-  const reconnect = Effect.suspend(() => {
-    if (isOver()) return Effect.void
-    meanwhile ??= []
-    return connection
-      .call("thread/resume", { threadId: codexThread, excludeTurns: true }, { deadline: deadlines.call })
-      .pipe(
-        Effect.flatMap(({ thread }) => rejoin(conversation.heard(), thread.status.type === "active")),
-        Effect.flatMap(({ events }) => tell(events))
       )
-  })
+    })
 
   /** Not waited for: its calls are answered by the reader, which is what runs this. */
   const endLeftRunning = (commands: ReadonlySet<string>) =>
-    endTerminals(commands).pipe(
+    Terminals.end(terminals, commands).pipe(
       Effect.catch((error) =>
         tell([notice(`A command of the interrupted turn may still run: ${error.message}`)])
       ),
       Effect.forkIn(options.scope)
     )
 
-  /**
-   * Ends commands that Codex lets run on after their turn. `commands` names their items; null ends all of
-   * the thread. Codex answers before the process is gone: the end of its item is the proof.
-   */
-  const endTerminals = Effect.fnUntraced(function* (commands: ReadonlySet<string> | null) {
-    const { data } = yield* connection.call(
-      "thread/backgroundTerminals/list",
-      { threadId: codexThread, limit: terminalsMax },
-      { deadline: deadlines.call }
-    )
-    const left = data.filter(({ itemId }) => commands === null || commands.has(itemId))
-    yield* Effect.forEach(left, endTerminal, { discard: true, concurrency: 4 })
+  const life = Life.make({
+    name: "Codex",
+    fail,
+    outbox,
+    ways: {
+      stop: Effect.suspend(() => stopInOrder),
+      kill: Effect.suspend(() => inTime(options.killProcess, "Codex's process did not end."))
+    },
+    onExit: () => {
+      options.onExit()
+      conversation.end()
+    }
   })
-
-  const endTerminal = Effect.fnUntraced(function* ({ itemId, processId }: Protocol.ThreadBackgroundTerminal) {
-    const end = conversation.commandEnd(itemId)
-    yield* connection.call(
-      "thread/backgroundTerminals/terminate",
-      { threadId: codexThread, processId },
-      { deadline: deadlines.call }
-    )
-    if (end === null) return
-    yield* Deferred.await(end).pipe(
-      Effect.timeoutOrElse({
-        duration: deadlines.call,
-        orElse: () => new NoAnswer({ method: "thread/backgroundTerminals/terminate" })
-      })
-    )
-  })
-
-  const exit = (clean: boolean, message: string | null) => {
-    if (state === "over") return
-    state = "over"
-    options.onExit()
-    conversation.end()
-    outbox.end({ type: "session.exited", clean: clean || killAsked, message: killAsked ? null : message })
-  }
-
-  const isOver = () => state === "over"
-
-  /** Nothing is asked of Codex for a session that has ended. */
-  const whileOpen = <A>(operation: Operation, effect: () => Effect.Effect<A, ProviderError>) =>
-    Effect.suspend(() =>
-      isOver() ? Effect.fail(fail(operation, "SessionGone", "This Codex session has ended.")) : effect()
-    )
+  const { exit, isOver, whileOpen } = life
 
   const send = (prompt: Prompt) =>
-    whileOpen("send", () => {
-      if (state === "stopping")
-        return Effect.fail(fail("send", "Rejected", "This Codex session is being stopped."))
+    life.whileNotStopping("send", () => {
       // Codex would put the message into the turn that runs, without saying so.
       if (conversation.active() !== null || conversation.unanswered() !== null) {
         return Effect.fail(fail("send", "Rejected", "Codex is at work on another turn of this thread."))
@@ -421,7 +327,7 @@ export const make = (options: SessionOptions): Session => {
       )
       yield* inTime(Deferred.await(turn.over), "Codex did not end the turn.")
     }
-    yield* endTerminals(null).pipe(
+    yield* Terminals.end(terminals, null).pipe(
       Effect.andThen(
         connection.call("thread/unsubscribe", { threadId: codexThread }, { deadline: deadlines.call })
       ),
@@ -442,27 +348,14 @@ export const make = (options: SessionOptions): Session => {
     return connection.closed.pipe(Effect.timeoutOption("2 seconds"), Effect.map(Option.isSome))
   }
 
-  const stop = (step: "stop" | "kill") =>
-    whileOpen("stop", () => {
-      if (step === "kill") {
-        state = "stopping"
-        killAsked = true
-        return options.killProcess.pipe(Effect.andThen(Effect.sync(() => exit(true, null))), (killed) =>
-          inTime(killed, "Codex's process did not end.")
-        )
-      }
-      state = "stopping"
-      return leave.pipe(
-        Effect.andThen(Effect.sync(() => exit(true, null))),
-        // It ended by itself meanwhile: that is what was asked for.
-        Effect.catch((error) =>
-          Effect.flatMap(endedMeanwhile(error), (ended) =>
-            Effect.fail(ended ? fail("stop", "SessionGone", error.fault.message) : error)
-          )
-        ),
-        Effect.ensuring(Effect.sync(() => void (state === "stopping" && (state = "open"))))
+  const stopInOrder = leave.pipe(
+    // It ended by itself meanwhile: that is what was asked for.
+    Effect.catch((error) =>
+      Effect.flatMap(endedMeanwhile(error), (ended) =>
+        Effect.fail(ended ? fail("stop", "SessionGone", error.fault.message) : error)
       )
-    })
+    )
+  )
 
   return {
     threadId: options.threadId,
@@ -476,33 +369,18 @@ export const make = (options: SessionOptions): Session => {
     exit,
     abandon: outbox.abandon,
     hear,
-    ask: (held) =>
-      Effect.suspend(() => {
-        if (deaf !== null)
-          return Effect.sync(() => deaf!.length < deafMax && deaf!.push({ type: "request", held }) > 0)
-        if (meanwhile !== null && !isOver()) return Effect.as(keep({ type: "request", held }), true)
-        const events = isOver() ? null : conversation.ask(held)
-        return events === null ? Effect.succeed(false) : Effect.as(tell(events), true)
-      }),
+    ask: hearing.ask,
     adopt: (providerTurnId, turnId) => Effect.suspend(() => tell(conversation.adopt(providerTurnId, turnId))),
-    rejoin,
-    reconnect,
+    rejoin: hearing.rejoin,
+    reconnect: hearing.reconnect,
     send,
     steer,
     interrupt,
     answer,
     probe,
-    // One stop at a time; a kill never waits for a stop that is under way.
-    stop: (step) => (step === "kill" ? stop(step) : stopping.withPermit(stop(step)))
+    stop: life.stop
   }
 }
-
-/** Of requests there is no record. */
-const hearDeaf = (kept: Array<Conversation.Heard>, notification: Notification) =>
-  Effect.sync(() => {
-    if (notification.method === "serverRequest/resolved" && kept.length < deafMax)
-      kept.push({ type: "notification", notification })
-  })
 
 const statusTruth = ({ connection, deadline }: History.Asking, threadId: string) =>
   connection.call("thread/read", { threadId }, { deadline }).pipe(
@@ -511,9 +389,3 @@ const statusTruth = ({ connection, deadline }: History.Asking, threadId: string)
     ),
     Effect.catchTag("Refused", () => Effect.succeed<TurnTruth>({ type: "gone" }))
   )
-
-const terminalsMax = 200
-/** Messages of Codex that are kept while the record is read. */
-const meanwhileMax = 20_000
-/** Requests that are kept while the listener stands still. */
-const deafMax = 256

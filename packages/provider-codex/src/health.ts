@@ -1,12 +1,15 @@
 /**
  * Is Codex usable here, and if not, what is to be done? Asks the program itself; fails never.
  */
+import type { Environment } from "@turnkeeper/provider-kit/Child"
 import type { Health, Model } from "@turnkeeper/provider-kit/Provider"
+import { findProgram } from "@turnkeeper/provider-kit/processes"
 import { execFile } from "node:child_process"
 import type { Duration } from "effect"
 import { Effect } from "effect"
 import type * as Protocol from "./_generated/protocol.ts"
-import type { CallFailed, Connection } from "./Connection.ts"
+import type { CallFailed } from "@turnkeeper/provider-kit/JsonRpc"
+import type { Connection } from "./Connection.ts"
 
 export const notInstalled: Health = {
   status: "not_installed",
@@ -15,6 +18,10 @@ export const notInstalled: Health = {
   advice:
     "No codex program was found. Install it with `npm install -g @openai/codex`, or name it in TURNKEEPER_CODEX_BIN."
 }
+
+/** The program to run: the one named, else the one of the environment, else the first on the path. */
+export const findBinary = (named: string | undefined, env: Environment): string | null =>
+  findProgram(named ?? (env["TURNKEEPER_CODEX_BIN"] || "codex"), env)
 
 /** What the program says of itself on its command line; null when it says nothing in time. */
 export const versionOf = (binary: string, env: NodeJS.ProcessEnv): Effect.Effect<string | null> =>

@@ -12,7 +12,8 @@ import type { HeardTurn, TurnTruth } from "@turnkeeper/provider-kit/Provider"
 import type { Duration } from "effect"
 import { Effect } from "effect"
 import type * as Protocol from "./_generated/protocol.ts"
-import type { CallFailed, Connection } from "./Connection.ts"
+import type { CallFailed } from "@turnkeeper/provider-kit/JsonRpc"
+import type { Connection } from "./Connection.ts"
 import { errorText, reasoningText } from "./translate.ts"
 
 export interface Asking {

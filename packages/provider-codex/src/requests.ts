@@ -8,7 +8,7 @@ import { Ask } from "@turnkeeper/domain/runtime/ProviderEvent"
 import type { Answer } from "@turnkeeper/domain/thread/Event"
 import { Schema } from "effect"
 import type * as Protocol from "./_generated/protocol.ts"
-import type { ServerRequest } from "./Connection.ts"
+import type { PeerRequest } from "@turnkeeper/provider-kit/JsonRpc"
 
 export interface Held {
   readonly id: Protocol.RequestId
@@ -23,7 +23,7 @@ export interface Held {
   readonly reply: (answer: Answer) => unknown
 }
 
-export const understand = ({ id, method, params }: ServerRequest): Held | null => {
+export const understand = ({ id, method, params }: PeerRequest): Held | null => {
   const read = readers[method]
   if (read === undefined) return null
   try {

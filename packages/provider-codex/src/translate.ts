@@ -14,7 +14,7 @@ import { bounded } from "@turnkeeper/provider-kit/detail"
 import { Schema } from "effect"
 import type * as Protocol from "./_generated/protocol.ts"
 import { notificationMethods } from "./_generated/protocol.ts"
-import type { Notification } from "./Connection.ts"
+import type { Notification } from "@turnkeeper/provider-kit/JsonRpc"
 
 export const translate = (notification: Notification): ReadonlyArray<ProviderEvent> => {
   const { method, params } = notification

@@ -4,10 +4,8 @@ import { conformance } from "@turnkeeper/provider-kit/testing/conformance"
 import { Effect } from "effect"
 import { tmpdir } from "node:os"
 import * as Codex from "../src/Codex.ts"
-import { binary, floodMark, makeWorld, pids, survivors } from "./real.ts"
+import { binary, floodMark, killAll, makeWorld, patience, survivors } from "./real.ts"
 import type { World } from "./real.ts"
-
-const patience = { clock: "real", deadlineMs: 20_000 } as const
 
 const driver = {
   capabilities: Codex.capabilities,
@@ -15,12 +13,10 @@ const driver = {
     const world = yield* makeWorld()
     return { world, provider: yield* Codex.make(world.options) }
   }),
-  kill: ({ world }: { world: World }) =>
-    Effect.sync(() => {
-      for (const pid of pids(world)) process.kill(pid, "SIGKILL")
-    }),
+  kill: ({ world }: { world: World }) => killAll(world),
   survivors: ({ world }: { world: World }) => Effect.sync(() => survivors(world)),
   patience,
+  timeoutMs: 180_000,
   cwd: tmpdir(),
   prompts: { flood: `${floodMark}[[slow:20000]]` }
 }

@@ -3,6 +3,7 @@ import { assert, it } from "@effect/vitest"
 import type { Attached, Gone } from "@turnkeeper/provider-kit/Outliving"
 import { Deferred, Effect, Fiber, Queue } from "effect"
 import { TestClock } from "effect/testing"
+import { TransportBroke } from "@turnkeeper/provider-kit/Transport"
 import * as Connection from "../src/Connection.ts"
 import * as Lasting from "../src/Lasting.ts"
 import type { Wire } from "./player.ts"
@@ -30,7 +31,7 @@ const lasting = Effect.gen(function* () {
     kill
   }
   const connect = Effect.gen(function* () {
-    if (refuses) return yield* new Connection.TransportBroke({ delivered: "no", text: "refused" })
+    if (refuses) return yield* new TransportBroke({ delivered: "no", text: "refused" })
     const ends = yield* wire
     yield* Queue.offer(wires, ends)
     return yield* Connection.make(ends.transport, {

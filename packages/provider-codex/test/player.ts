@@ -1,66 +1,18 @@
 /**
  * The other end of the wire, played: only the transport is replaced, everything above it is the real thing.
  *
- * `wire` is moved by hand. `play` follows a recording of the real program: it says what the program said,
+ * `play` follows a recording of the real program: it says what the program said,
  * and where the recording's client spoke it waits until ours has said the same kind of thing. Request ids
  * are translated between the two; a request that the recording does not have at that point goes to `extra`.
  */
-import { Deferred, Effect, Queue, Stream } from "effect"
-import type { Cause, Scope } from "effect"
+import { wire } from "@turnkeeper/provider-kit/testing/wire"
+import type { Frame, Wire } from "@turnkeeper/provider-kit/testing/wire"
+import { Deferred, Effect } from "effect"
+import type { Scope } from "effect"
 import { readFileSync } from "node:fs"
-import type { Gone, Transport } from "../src/Connection.ts"
-import { TransportBroke } from "../src/Connection.ts"
 
-export type Frame = { readonly [key: string]: unknown }
-
-export interface Wire {
-  readonly transport: Transport
-  /** The program says this. */
-  readonly say: (...frames: ReadonlyArray<Frame | string>) => Effect.Effect<void>
-  /** The next thing that our side wrote. */
-  readonly heard: Effect.Effect<Frame>
-  /** The program is gone. */
-  readonly die: (message?: string) => Effect.Effect<void>
-  readonly closed: () => Gone["how"] | null
-}
-
-export const wire: Effect.Effect<Wire, never, Scope.Scope> = Effect.gen(function* () {
-  const input = yield* Queue.unbounded<Uint8Array, Cause.Done>()
-  const written = yield* Queue.unbounded<Frame>()
-  const gone = yield* Deferred.make<Gone>()
-  let how: Gone["how"] | null = null
-
-  const end = (by: Gone["how"], message: string) =>
-    Effect.suspend(() => {
-      how ??= by
-      return Effect.andThen(Queue.end(input), Deferred.succeed(gone, { how, message }))
-    }).pipe(Effect.asVoid)
-
-  return {
-    transport: {
-      input: Stream.fromQueue(input),
-      write: (line) =>
-        Effect.suspend(() =>
-          how === null
-            ? Effect.asVoid(Queue.offer(written, JSON.parse(line) as Frame))
-            : new TransportBroke({ delivered: "no", text: "Codex is not running." })
-        ),
-      gone: Deferred.await(gone),
-      close: end("closed", "Codex ended with exit code 0."),
-      kill: end("killed", "Codex ended by SIGKILL.")
-    },
-    say: (...frames) =>
-      Queue.offer(
-        input,
-        Buffer.from(
-          frames.map((frame) => `${typeof frame === "string" ? frame : JSON.stringify(frame)}\n`).join("")
-        )
-      ).pipe(Effect.asVoid),
-    heard: Queue.take(written),
-    die: (message = "Codex ended by SIGKILL.") => end("by itself", message),
-    closed: () => how
-  }
-})
+export { wire } from "@turnkeeper/provider-kit/testing/wire"
+export type { Frame, Wire } from "@turnkeeper/provider-kit/testing/wire"
 
 type Recorded = { readonly send: Frame } | { readonly recv: Frame }
 

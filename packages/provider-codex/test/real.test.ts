@@ -4,53 +4,19 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { MessageId, ThreadId, TurnId } from "@turnkeeper/domain/ids"
-import type { OpenOptions, Prompt, Provider } from "@turnkeeper/provider-kit/Provider"
-import { breachesOf, listen } from "@turnkeeper/provider-kit/testing/Listener"
-import { Effect, Exit, Schedule, Scope } from "effect"
+import type { Provider } from "@turnkeeper/provider-kit/Provider"
+import { breachesOf } from "@turnkeeper/provider-kit/testing/Listener"
+import { Effect, Schedule } from "effect"
 import { spawn } from "node:child_process"
 import { existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import * as Codex from "../src/Codex.ts"
 import { isAlive, startTimeOf } from "@turnkeeper/provider-kit/processes"
-import { binary, makeWorld, openOptions, pids, survivors } from "./real.ts"
+import { binary, killAll, makeWorld, openOptions, pids, prompt, session, survivors } from "./real.ts"
 import type { World } from "./real.ts"
 
-const patience = { clock: "real", deadlineMs: 20_000 } as const
-
 const every = Schedule.spaced("20 millis")
-
-let turns = 0
-
-const prompt = (text: string, changes: Partial<Prompt> = {}): Prompt => ({
-  turnId: TurnId.make(`turn-${++turns}`),
-  messageId: MessageId.make(`message-${turns}`),
-  text,
-  attachments: [],
-  model: null,
-  runtimeMode: "approval_required",
-  interactionMode: "default",
-  ...changes
-})
-
-/** A session that can be closed by itself. */
-const session = Effect.fnUntraced(function* (
-  world: World,
-  provider: Provider,
-  changes: Partial<OpenOptions> = {}
-) {
-  const scope = yield* Scope.fork(yield* Effect.scope)
-  const opened = yield* provider.open(openOptions(world, changes)).pipe(Scope.provide(scope))
-  const ear = yield* listen(opened, patience)
-  const run = (what: Prompt) =>
-    Effect.gen(function* () {
-      const before = ear.of("turn.completed").length
-      yield* opened.send(what)
-      yield* ear.until(`the end of ${what.text}`, () => ear.of("turn.completed").length > before)
-      return ear.of("turn.completed")[before]!
-    })
-  return { ...opened, ear, run, close: Scope.close(scope, Exit.void) }
-})
 
 const start = Effect.gen(function* () {
   const world = yield* makeWorld()
@@ -73,7 +39,7 @@ const killedAt = Effect.fnUntraced(function* (
   const sent = prompt(`[[slow]] [[id:moment-${moment}]]`)
   yield* Effect.forkScoped(Effect.ignore(one.send(sent)))
   yield* Effect.sleep(`${moment * 2} millis`)
-  for (const pid of pids(world)) process.kill(pid, "SIGKILL")
+  yield* killAll(world)
   yield* one.ear.endedPromptly
   const cursor = one.ear.of("resume.changed").at(-1)?.resume ?? one.resume
   const evidence = yield* provider.evidence({ resume: cursor, ...sent })
@@ -89,7 +55,7 @@ describe.skipIf(binary === undefined)("codex (set TURNKEEPER_CODEX_BIN to run)",
       const first = yield* session(world, provider)
       yield* first.run(prompt("[[text:the word is heliotrope]]"))
       const resume = first.ear.of("resume.changed").at(-1)!.resume
-      for (const pid of pids(world)) process.kill(pid, "SIGKILL")
+      yield* killAll(world)
       yield* first.ear.endedPromptly
       const second = yield* session(world, provider, { generation: 2, resume })
       assert.isNull(second.notice)
@@ -140,7 +106,7 @@ describe.skipIf(binary === undefined)("codex (set TURNKEEPER_CODEX_BIN to run)",
     Effect.gen(function* () {
       const { world, provider } = yield* start
       const first = yield* session(world, provider)
-      for (const pid of pids(world)) process.kill(pid, "SIGKILL")
+      yield* killAll(world)
       yield* first.ear.endedPromptly
       const never = prompt("never sent")
       assert.deepEqual(yield* provider.evidence({ resume: first.resume, ...never }), { type: "absent" })

@@ -11,7 +11,16 @@ import type { ProviderWorld } from "@turnkeeper/testkit/providerRig"
 import { join } from "node:path"
 import type * as Codex from "../src/Codex.ts"
 
-export { floodMark, openOptions, pids, survivors } from "@turnkeeper/testkit/providerRig"
+export {
+  floodMark,
+  killAll,
+  openOptions,
+  patience,
+  pids,
+  prompt,
+  session,
+  survivors
+} from "@turnkeeper/testkit/providerRig"
 
 export const binary = process.env["TURNKEEPER_CODEX_BIN"]
 

@@ -4,7 +4,9 @@
  */
 import { Data, Deferred, Effect, Exit, Option, Schema, Stream } from "effect"
 import type { Duration, Scope } from "effect"
-import type { AgentProcess } from "./AgentProcess.ts"
+import { makeFramer } from "@turnkeeper/provider-kit/lines"
+import type { Line } from "@turnkeeper/provider-kit/lines"
+import type { Transport } from "@turnkeeper/provider-kit/Transport"
 import { Reply, Said } from "./protocol.ts"
 import type { Request } from "./protocol.ts"
 
@@ -22,7 +24,7 @@ export interface Connection {
 }
 
 export interface ConnectionOptions {
-  readonly process: AgentProcess
+  readonly transport: Transport
   readonly deadline: Duration.Input
   readonly onSaid: (said: Said) => Effect.Effect<void>
   /** A line that is not of the protocol, with a name for it where it has one. */
@@ -38,10 +40,11 @@ export const make = Effect.fnUntraced(function* (
   const waiting = new Map<number, Answered>()
   let last = 0
 
-  const hear = (line: string): Effect.Effect<void> => {
-    options.tap?.("received", line)
-    const message = decode(line)
-    if (Option.isNone(message)) return options.onUnknown(nameOf(line))
+  const hear = ({ text, whole }: Line): Effect.Effect<void> => {
+    if (!whole) return options.onUnknown("too long")
+    options.tap?.("received", text)
+    const message = decode(text)
+    if (Option.isNone(message)) return options.onUnknown(nameOf(text))
     if ("say" in message.value) return options.onSaid(message.value)
     const { id, no, ok } = message.value
     const answered = waiting.get(id)
@@ -51,8 +54,9 @@ export const make = Effect.fnUntraced(function* (
     )
   }
 
-  yield* options.process.lines.pipe(
-    Stream.runForEach(hear),
+  const framer = makeFramer(lineBytesMax)
+  yield* options.transport.input.pipe(
+    Stream.runForEach((bytes) => Effect.forEach(framer(bytes), hear, { discard: true })),
     // Nobody answers any more. What was written may have been read.
     Effect.ensuring(
       Effect.sync(() => {
@@ -71,7 +75,7 @@ export const make = Effect.fnUntraced(function* (
       waiting.set(id, answered)
       const line = JSON.stringify({ id, ...request })
       options.tap?.("sent", line)
-      return yield* options.process.write(line).pipe(
+      return yield* options.transport.write(line).pipe(
         Effect.mapError(({ delivered }) => new NoAnswer({ delivered })),
         Effect.andThen(Deferred.await(answered)),
         Effect.timeoutOrElse({
@@ -90,6 +94,8 @@ export const make = Effect.fnUntraced(function* (
 
   return { call }
 })
+
+const lineBytesMax = 1024 * 1024
 
 const decode = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Union([Said, Reply])))
 

@@ -4,6 +4,7 @@
  * Read it as a template: what stands here every adapter has, in this order.
  */
 import type { ProviderInstanceId } from "@turnkeeper/domain/ids"
+import { endLeftovers, ownerMark, warnOfLeftovers } from "@turnkeeper/provider-kit/Child"
 import * as ProcessLedger from "@turnkeeper/provider-kit/ProcessLedger"
 import { findProgram } from "@turnkeeper/provider-kit/processes"
 import type { Capabilities, Health, OpenOptions, Provider } from "@turnkeeper/provider-kit/Provider"
@@ -56,14 +57,16 @@ export const make = Effect.fn("Example.make")(function* (
   const ledger = ProcessLedger.make({ directory: options.ledgerDirectory, owner: options.instanceId })
   const sessions = new Map<Session.Session, Pick<OpenOptions, "threadId" | "generation">>()
   // What a killed server left running ends first: two programs must never work on one conversation.
-  const { survived } = yield* ledger.reap
-  if (survived.length > 0)
-    yield* Effect.logWarning("an agent of an earlier run could not be ended", { survived })
+  const mark = {
+    name: "TURNKEEPER_EXAMPLE_RUN",
+    owner: ownerMark(options.ledgerDirectory, options.instanceId)
+  }
+  yield* warnOfLeftovers("Example", yield* endLeftovers(ledger, mark))
 
   const open = Effect.fn("Example.open")(function* (asked: OpenOptions) {
     const program = findProgram(wanted, env)
     if (program === null) return yield* missing(options.instanceId)
-    const started = { program, arguments: [], env, ledger }
+    const started = { program, arguments: [], env, ledger, mark }
     const session = yield* Session.open(options, started, asked)
     const { threadId, generation } = asked
     sessions.set(session, { threadId, generation })

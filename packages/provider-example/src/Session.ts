@@ -6,12 +6,14 @@
 import { ProviderTurnId } from "@turnkeeper/domain/ids"
 import type { FaultReason } from "@turnkeeper/domain/runtime/Fault"
 import type { OpenOptions, ProviderSession } from "@turnkeeper/provider-kit/Provider"
+import type { ChildOptions } from "@turnkeeper/provider-kit/Child"
+import { start } from "@turnkeeper/provider-kit/Child"
 import * as Outbox from "@turnkeeper/provider-kit/Outbox"
-import type { Operation } from "@turnkeeper/provider-kit/ProviderError"
-import { ProviderError } from "@turnkeeper/provider-kit/ProviderError"
+import type { Operation, ProviderError } from "@turnkeeper/provider-kit/ProviderError"
+import { failWith } from "@turnkeeper/provider-kit/ProviderError"
+import { overChild } from "@turnkeeper/provider-kit/Transport"
 import { Effect, Schema } from "effect"
 import type { Scope } from "effect"
-import * as AgentProcess from "./AgentProcess.ts"
 import * as Connection from "./Connection.ts"
 import type { NoAnswer, Refused } from "./Connection.ts"
 import { Begun, Opened, Status } from "./protocol.ts"
@@ -26,7 +28,7 @@ export interface Session extends ProviderSession {
 
 export const open = Effect.fnUntraced(function* (
   options: ExampleOptions,
-  process: Omit<AgentProcess.ProcessOptions, "cwd" | "patience">,
+  process: Pick<ChildOptions, "program" | "arguments" | "env" | "ledger" | "mark">,
   wanted: OpenOptions
 ): Effect.fn.Return<Session, ProviderError, Scope.Scope> {
   const outbox = Outbox.make()
@@ -34,8 +36,7 @@ export const open = Effect.fnUntraced(function* (
   let isOver = false
   let isAsked = false
 
-  const fail = (operation: Operation, reason: FaultReason, message: string) =>
-    new ProviderError({ provider: options.instanceId, operation, fault: { reason, message } })
+  const fail = failWith(options.instanceId)
   const wrap = (operation: Operation) => (error: Refused | NoAnswer) =>
     error._tag === "Refused"
       ? fail(operation, refusals[error.no], `The agent says: ${error.no}.`)
@@ -60,17 +61,17 @@ export const open = Effect.fnUntraced(function* (
       exit("The session was closed.")
     })
   )
-  const child = yield* AgentProcess.start({ ...process, cwd: wanted.cwd, patience: "2 seconds" }).pipe(
+  const child = yield* start({ ...process, name, cwd: wanted.cwd, reads: true }).pipe(
     Effect.mapError(({ message }) => fail("open", "Unavailable", message))
   )
   const { call } = yield* Connection.make({
-    process: child,
+    transport: overChild(child, name),
     deadline: "10 seconds",
     tap: options.tap,
     onSaid: hear,
     onUnknown: (method) => outbox.put([{ type: "unknown", method }])
   })
-  yield* Effect.forkScoped(Effect.map(child.gone, exit))
+  yield* Effect.forkScoped(Effect.map(child.gone, ({ message }) => exit(message)))
   const { conversation } = yield* Effect.mapError(
     call({ do: "open", conversation: wanted.resume }, Opened),
     wrap("open")
@@ -145,6 +146,9 @@ export const open = Effect.fnUntraced(function* (
       )
   }
 })
+
+/** What people call it. */
+const name = "The agent"
 
 const refusals = {
   gone: "SessionGone",

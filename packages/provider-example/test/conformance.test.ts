@@ -49,7 +49,7 @@ const driver: Driver<Subject> = {
         .filter(({ pid }) => !pids(subject).includes(pid))
         .map(({ pid }) => String(pid))
     ),
-  patience: { clock: "real", deadlineMs: 10_000 },
+  patience: { clock: "real", deadlineMs: 30_000 },
   cwd: tmpdir(),
   prompts
 }

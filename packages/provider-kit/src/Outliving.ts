@@ -24,8 +24,10 @@ import {
   writeFileSync
 } from "node:fs"
 import { join } from "node:path"
-import { Clock, Deferred, Duration, Effect, Option, Schedule, Schema } from "effect"
+import { Clock, Deferred, Duration, Effect, Option, Schedule } from "effect"
 import type { Scope } from "effect"
+import * as Child from "./Child.ts"
+import { StartFailed } from "./Child.ts"
 import type { OutlivingChild, ProcessLedger } from "./ProcessLedger.ts"
 import {
   descendantsOf,
@@ -35,6 +37,7 @@ import {
   listensOn,
   marked,
   signalGroup,
+  signalProcess,
   startTimeOf
 } from "./processes.ts"
 
@@ -44,7 +47,7 @@ export interface OutlivingOptions {
   readonly binary: string
   readonly ledger: ProcessLedger
   readonly ledgerDirectory: string
-  /** Begins the mark of all that the program starts: `ownerMark`. */
+  /** Begins the mark of all that the program starts: `Child.ownerMark`. */
   readonly owner: string
   /** The variable that carries the mark. */
   readonly markName: string
@@ -82,20 +85,6 @@ export interface Gone {
   readonly printed: string
 }
 
-/** The program could not be started. `missing`: there is no such program. */
-export class OutlivingFailed extends Schema.TaggedError<OutlivingFailed>()("OutlivingFailed", {
-  missing: Schema.Boolean,
-  text: Schema.String
-}) {
-  override get message() {
-    return this.text
-  }
-}
-
-/** What a server of this data directory and this instance marks its children with. */
-export const ownerMark = (ledgerDirectory: string, instanceId: string): string =>
-  `${createHash("sha256").update(`${ledgerDirectory}\n${instanceId}`).digest("hex").slice(0, 24)}.`
-
 /** The one that can be taken over; null where there is none. Starts and ends nothing. */
 export const find = (options: OutlivingOptions): OutlivingChild | null =>
   isPossible ? (options.ledger.outliving().find((child) => isUsable(child, options)) ?? null) : null
@@ -115,7 +104,7 @@ export const reap = Effect.fnUntraced(function* (options: OutlivingOptions) {
  * The program, taken over or started; whatever else is left of earlier servers is ended first. The scope
  * ends it: only the end of this process by force leaves it running.
  */
-export const acquire = (options: OutlivingOptions): Effect.Effect<Attached, OutlivingFailed, Scope.Scope> =>
+export const acquire = (options: OutlivingOptions): Effect.Effect<Attached, StartFailed, Scope.Scope> =>
   Effect.gen(function* () {
     yield* reap(options)
     const found = find(options)
@@ -176,7 +165,7 @@ const hold = (child: OutlivingChild, options: OutlivingOptions): Held => {
   const end = () => {
     if (Deferred.isDoneUnsafe(ended)) return
     signalGroup(pid, "SIGKILL")
-    for (const left of marked(mark.name, mark.value)) signalProcess(left.pid)
+    for (const left of marked(mark.name, mark.value)) signalProcess(left.pid, "SIGKILL")
     const printed = tailOf(`${run}.log`)
     options.ledger.forget(pid)
     Deferred.doneUnsafe(ended, Effect.succeed({ how, printed }))
@@ -231,7 +220,7 @@ const start = Effect.fn("Outliving.start")(function* (options: OutlivingOptions)
 })
 
 const spawned = (options: OutlivingOptions, secret: string, mark: string, run: string) =>
-  Effect.callback<number, OutlivingFailed>((resume) => {
+  Effect.callback<number, StartFailed>((resume) => {
     const seconds = Duration.toSeconds(options.abandonAfter)
     const watchSeconds = Math.max(1, Math.min(watchSecondsMax, Math.ceil(seconds / 3)))
     const limit = Math.ceil(seconds / watchSeconds)
@@ -259,7 +248,7 @@ const spawned = (options: OutlivingOptions, secret: string, mark: string, run: s
     closeSync(output)
     child.unref()
     child.once("error", (error: NodeJS.ErrnoException) =>
-      resume(new OutlivingFailed({ missing: error.code === "ENOENT", text: error.message }))
+      resume(new StartFailed({ missing: error.code === "ENOENT", text: error.message }))
     )
     if (child.pid !== undefined) resume(Effect.succeed(child.pid))
   })
@@ -305,13 +294,13 @@ exec "$@"
 
 /** Until it says where it listens, or ends, or the time is over. */
 const listening = ({ child, ended, isGone }: Held, options: OutlivingOptions) =>
-  Effect.suspend((): Effect.Effect<string, OutlivingFailed | "not yet"> => {
+  Effect.suspend((): Effect.Effect<string, StartFailed | "not yet"> => {
     const printed = tailOf(`${child.outliving.run}.log`)
     const address = options.addressIn(printed)
     if (address !== null) return Effect.succeed(address)
     return isGone()
       ? Effect.flatMap(Deferred.await(ended), (gone) =>
-          Effect.fail(new OutlivingFailed({ missing: false, text: lastLineOf(gone.printed) }))
+          Effect.fail(new StartFailed({ missing: false, text: lastLineOf(gone.printed) }))
         )
       : Effect.fail("not yet" as const)
   }).pipe(
@@ -319,7 +308,7 @@ const listening = ({ child, ended, isGone }: Held, options: OutlivingOptions) =>
     Effect.timeoutOrElse({ duration: options.deadline, orElse: () => Effect.fail("not yet" as const) }),
     Effect.mapError((error) =>
       error === "not yet"
-        ? new OutlivingFailed({ missing: false, text: "The program did not start in time." })
+        ? new StartFailed({ missing: false, text: "The program did not start in time." })
         : error
     )
   )
@@ -349,23 +338,12 @@ const charactersKept = 4_000
 
 const tailOf = (file: string): string => {
   try {
-    return plain(readFileSync(file, "utf8")).slice(-charactersKept)
+    return Child.plain(readFileSync(file, "utf8")).slice(-charactersKept)
   } catch {
     return ""
   }
 }
 
-/** Without the colours of a terminal. */
-// oxlint-disable-next-line no-control-regex
-const plain = (text: string) => text.replaceAll(/\u001b\[[0-9;]*m/g, "")
-
+/** Of what it printed, for people. */
 export const lastLineOf = (printed: string): string =>
-  (printed.trim().split("\n").at(-1) ?? "").slice(0, 500) || "The program ended at once."
-
-const signalProcess = (pid: number, signal: NodeJS.Signals = "SIGKILL") => {
-  try {
-    process.kill(pid, signal)
-  } catch {
-    // It has ended meanwhile.
-  }
-}
+  Child.lastLineOf(printed) || "The program ended at once."

@@ -1,29 +1,49 @@
 /** What a card shows of an item, bounded, whatever a provider puts into it. */
 import type { ItemDetail } from "@turnkeeper/domain/runtime/ProviderEvent"
 
-const detailStringMax = 32_000
-const detailListMax = 100
-const detailDepthMax = 8
+const stringMax = 32_000
+const listMax = 100
+const depthMax = 8
+/** Of one detail as a whole, in UTF-16 units of its strings and names; each value counts as one more. */
+const wholeMax = 64_000
+
+/** What may still be shown. */
+interface Budget {
+  units: number
+}
 
 /** For display: long strings and lists are cut, fields without a value are left out. */
 export const bounded = (detail: Record<string, unknown>): ItemDetail =>
-  Object.fromEntries(
-    Object.entries(detail)
-      .filter(([, value]) => value !== null && value !== undefined)
-      .slice(0, detailListMax)
-      .map(([key, value]) => [key, cut(value, 1)])
+  fields(
+    Object.entries(detail).filter(([, value]) => value !== null && value !== undefined),
+    1,
+    { units: wholeMax }
   )
 
-const cut = (value: unknown, depth: number): unknown => {
+const fields = (entries: ReadonlyArray<[string, unknown]>, depth: number, budget: Budget): ItemDetail => {
+  const kept: Record<string, unknown> = {}
+  for (const [name, value] of entries.slice(0, listMax)) {
+    if (budget.units <= 0) break
+    budget.units -= name.length
+    kept[name] = cut(value, depth, budget)
+  }
+  return kept
+}
+
+const cut = (value: unknown, depth: number, budget: Budget): unknown => {
+  budget.units -= 1
   if (typeof value === "string") {
-    return value.length > detailStringMax ? `${value.slice(0, detailStringMax)}\u2026` : value
+    const max = Math.max(0, Math.min(stringMax, budget.units))
+    budget.units -= Math.min(value.length, max)
+    return value.length > max ? `${value.slice(0, max)}\u2026` : value
   }
   if (typeof value !== "object" || value === null) return value
-  if (depth >= detailDepthMax) return "\u2026"
-  if (Array.isArray(value)) return value.slice(0, detailListMax).map((each) => cut(each, depth + 1))
-  return Object.fromEntries(
-    Object.entries(value)
-      .slice(0, detailListMax)
-      .map(([key, each]) => [key, cut(each, depth + 1)])
-  )
+  if (depth >= depthMax) return "\u2026"
+  if (!Array.isArray(value)) return fields(Object.entries(value), depth + 1, budget)
+  const kept: Array<unknown> = []
+  for (const each of value.slice(0, listMax)) {
+    if (budget.units <= 0) break
+    kept.push(cut(each, depth + 1, budget))
+  }
+  return kept
 }

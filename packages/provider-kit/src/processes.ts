@@ -144,7 +144,7 @@ const isExecutable = (path: string): boolean => {
 }
 
 /** Signals a whole group. True when there was somebody to signal. */
-export const signalGroup = (pid: number, signal: NodeJS.Signals): boolean => attempt(-pid, signal)
+export const signalGroup = (pid: number, signal: NodeJS.Signals): boolean => signalProcess(-pid, signal)
 
 /** How long a killed process may take to disappear: 100 looks, 20 ms apart. */
 const looks = { schedule: Schedule.spaced("20 millis"), times: 100 }
@@ -153,14 +153,15 @@ const looks = { schedule: Schedule.spaced("20 millis"), times: 100 }
 export const ensureGone = (processes: ReadonlyArray<ProcessId>): Effect.Effect<ReadonlyArray<ProcessId>> =>
   Effect.sync(() => {
     const left = processes.filter(isAlive)
-    for (const { pid } of left) attempt(pid, "SIGKILL")
+    for (const { pid } of left) signalProcess(pid, "SIGKILL")
     return left
   }).pipe(
     Effect.repeat({ ...looks, until: (left) => left.length === 0 }),
     Effect.andThen(Effect.sync(() => processes.filter(isAlive)))
   )
 
-const attempt = (pid: number, signal: NodeJS.Signals): boolean => {
+/** Signals one process. True when it was there. */
+export const signalProcess = (pid: number, signal: NodeJS.Signals): boolean => {
   try {
     return process.kill(pid, signal)
   } catch {

@@ -6,6 +6,7 @@ import { once } from "node:events"
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { ownerMark } from "../src/Child.ts"
 import * as Outliving from "../src/Outliving.ts"
 import * as ProcessLedger from "../src/ProcessLedger.ts"
 import { ensureGone, isAlive, listensOn, marked, startTimeOf } from "../src/processes.ts"
@@ -22,7 +23,7 @@ const world = Effect.gen(function* () {
     Effect.sync(() => mkdtempSync(join(tmpdir(), "outliving-"))),
     (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true, maxRetries: 5 }))
   )
-  const owner = Outliving.ownerMark(directory, "one")
+  const owner = ownerMark(directory, "one")
   yield* Effect.addFinalizer(() => Effect.suspend(() => ensureGone(marked(markName, owner))))
   const options = (changes: Partial<Outliving.OutlivingOptions> = {}) => ({
     ...optionsIn(directory),

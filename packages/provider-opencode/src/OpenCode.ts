@@ -9,24 +9,21 @@
 import type { ProviderInstanceId, TurnId } from "@turnkeeper/domain/ids"
 import { ProviderTurnId } from "@turnkeeper/domain/ids"
 import type { Evidence } from "@turnkeeper/domain/thread/Owed"
+import type { Environment, Mark } from "@turnkeeper/provider-kit/Child"
+import { endLeftovers, ownerMark, StartFailed, warnOfLeftovers } from "@turnkeeper/provider-kit/Child"
+import { unhealthy, within } from "@turnkeeper/provider-kit/health"
 import * as ProcessLedger from "@turnkeeper/provider-kit/ProcessLedger"
-import {
-  argumentsOf,
-  descendantsOf,
-  ensureGone,
-  findProgram,
-  marked
-} from "@turnkeeper/provider-kit/processes"
+import { argumentsOf, descendantsOf, ensureGone, findProgram } from "@turnkeeper/provider-kit/processes"
 import type {
   Capabilities,
   EvidenceQuery,
-  Health,
   LiveSession,
   OpenOptions,
   Provider,
   ProviderSession
 } from "@turnkeeper/provider-kit/Provider"
-import type { Operation, ProviderError } from "@turnkeeper/provider-kit/ProviderError"
+import type { Fail, Operation, ProviderError } from "@turnkeeper/provider-kit/ProviderError"
+import { failWith } from "@turnkeeper/provider-kit/ProviderError"
 import * as Outliving from "@turnkeeper/provider-kit/Outliving"
 import * as SessionBook from "@turnkeeper/provider-kit/SessionBook"
 import * as SharedProcess from "@turnkeeper/provider-kit/SharedProcess"
@@ -36,7 +33,8 @@ import { createHash } from "node:crypto"
 import { mkdirSync } from "node:fs"
 import { join } from "node:path"
 import * as Api from "./Api.ts"
-import { failWith, wrapWith } from "./faults.ts"
+import type { Wrap } from "./faults.ts"
+import { wrapWith } from "./faults.ts"
 import * as HealthCheck from "./health.ts"
 import * as History from "./history.ts"
 import type { Native, SessionInfo } from "./protocol.ts"
@@ -134,7 +132,7 @@ interface Running {
   /** Whose conversations are whose, for the next one of us. */
   readonly book: SessionBook.SessionBook
   /** What happens in this directory is heard for as long as the scope is open. */
-  hear: (directory: string) => Effect.Effect<void, Serve.StartFailed, Scope.Scope>
+  hear: (directory: string) => Effect.Effect<void, StartFailed, Scope.Scope>
   over: boolean
 }
 
@@ -160,10 +158,8 @@ export const make = Effect.fn("OpenCode.make")(function* (
       ? outlivingOptions(options, env, ledger, timeouts)
       : null
   const wanted = lasting()
-  const pids = yield* wanted === null ? endAll(options, ledger) : Outliving.reap(wanted)
-  if (pids.length > 0) {
-    yield* Effect.logWarning("a process of an earlier run of OpenCode could not be ended", { pids })
-  }
+  const left = yield* wanted === null ? endLeftovers(ledger, markOf(options)) : Outliving.reap(wanted)
+  yield* warnOfLeftovers("OpenCode", left)
 
   /** Runs with a server that is ready, started if need be. */
   const withServer = <A, E>(operation: Operation, use: (running: Running) => Effect.Effect<A, E>) =>
@@ -228,21 +224,10 @@ export const make = Effect.fn("OpenCode.make")(function* (
   const probe = Effect.suspend(() => {
     if (options.server === undefined && binaryOf(options, env) === null)
       return Effect.succeed(HealthCheck.notInstalled)
-    return withServer("probe", ({ api }) => HealthCheck.ask(api, timeouts.probe)).pipe(
-      Effect.catch((error) =>
-        Effect.succeed<Health>({ status: "failed", version: null, models: [], advice: error.message })
-      ),
-      Effect.timeoutOrElse({
-        duration: timeouts.probe,
-        orElse: () =>
-          Effect.succeed<Health>({
-            status: "unknown",
-            version: null,
-            models: [],
-            advice: "OpenCode did not answer in time."
-          })
-      })
+    const asked = withServer("probe", ({ api }) => HealthCheck.ask(api, timeouts.probe)).pipe(
+      Effect.catch(({ message }) => Effect.succeed(unhealthy("failed", message)))
     )
+    return within(asked, timeouts.probe, "OpenCode")
   })
 
   return {
@@ -257,25 +242,19 @@ export const make = Effect.fn("OpenCode.make")(function* (
   }
 })
 
-/** Ends what earlier servers of ours have left, with all that it started. Returns what did not go away. */
-const endAll = Effect.fnUntraced(function* (options: OpenCodeOptions, ledger: ProcessLedger.ProcessLedger) {
-  const { survived } = yield* ledger.reap
-  const orphans = yield* ensureGone(marked(Serve.markName, ownerOf(options)))
-  return [...survived, ...orphans.map(({ pid }) => pid)]
-})
-
 /** The book of a server that is not ours. */
 const sessionsFileOf = ({ ledgerDirectory, server }: OpenCodeOptions): string | null =>
   server === undefined
     ? null
     : join(ledgerDirectory, `${createHash("sha256").update(server.url).digest("hex").slice(0, 24)}.sessions`)
 
-const binaryOf = (options: OpenCodeOptions, env: Readonly<Record<string, string | undefined>>) =>
+const binaryOf = (options: OpenCodeOptions, env: Environment) =>
   findProgram(options.binary ?? (env["TURNKEEPER_OPENCODE_BIN"] || "opencode"), env)
 
-/** What a server of this data directory and this instance marks its children with. */
-const ownerOf = ({ ledgerDirectory, instanceId }: OpenCodeOptions): string =>
-  Outliving.ownerMark(ledgerDirectory, instanceId)
+const markOf = ({ ledgerDirectory, instanceId }: OpenCodeOptions): Mark => ({
+  name: "TURNKEEPER_OPENCODE_RUN",
+  owner: ownerMark(ledgerDirectory, instanceId)
+})
 
 // Sessions
 
@@ -284,8 +263,8 @@ interface Opening {
   readonly running: Running
   readonly timeouts: Timeouts
   readonly scope: Scope.Scope
-  readonly fail: ReturnType<typeof failWith>
-  readonly wrap: ReturnType<typeof wrapWith>
+  readonly fail: Fail
+  readonly wrap: Wrap
 }
 
 /** With a title OpenCode asks no model for one. */
@@ -482,10 +461,10 @@ const untilThere = { schedule: Schedule.spaced("250 millis"), times: 20 } as con
 
 const start = (
   options: OpenCodeOptions,
-  env: Readonly<Record<string, string | undefined>>,
+  env: Environment,
   ledger: ProcessLedger.ProcessLedger,
   timeouts: Timeouts
-): Effect.Effect<Running, Serve.StartFailed, Scope.Scope> =>
+): Effect.Effect<Running, StartFailed, Scope.Scope> =>
   Effect.gen(function* () {
     const lasting =
       outlives(options) && options.server === undefined
@@ -554,25 +533,23 @@ const start = (
   }).pipe(
     // Nothing of anybody's has been delivered to a server that never became ready.
     Effect.mapError((error) =>
-      error._tag === "StartFailed" ? error : new Serve.StartFailed({ missing: false, text: error.message })
+      error._tag === "StartFailed" ? error : new StartFailed({ missing: false, text: error.message })
     )
   )
 
 const notInstalled = Effect.suspend(() =>
-  Effect.fail(new Serve.StartFailed({ missing: true, text: HealthCheck.notInstalled.advice ?? "" }))
+  Effect.fail(new StartFailed({ missing: true, text: HealthCheck.notInstalled.advice ?? "" }))
 )
 
 const lastingProcess = Effect.fnUntraced(function* (
   options: OpenCodeOptions,
-  env: Readonly<Record<string, string | undefined>>,
+  env: Environment,
   ledger: ProcessLedger.ProcessLedger,
   timeouts: Timeouts
 ) {
   const wanted = outlivingOptions(options, env, ledger, timeouts)
   if (wanted === null) return yield* notInstalled
-  const program = yield* Outliving.acquire(wanted).pipe(
-    Effect.mapError(({ missing, text }) => new Serve.StartFailed({ missing, text }))
-  )
+  const program = yield* Outliving.acquire(wanted)
   const process: Serve.Serving = {
     ...program,
     url: program.address,
@@ -588,19 +565,20 @@ const lastingProcess = Effect.fnUntraced(function* (
 /** Null: there is no such program. */
 const outlivingOptions = (
   options: OpenCodeOptions,
-  env: Readonly<Record<string, string | undefined>>,
+  env: Environment,
   ledger: ProcessLedger.ProcessLedger,
   timeouts: Timeouts
 ): Outliving.OutlivingOptions | null => {
   const binary = binaryOf(options, env)
   if (binary === null) return null
   const { abandonAfterMinutes = 60, env: added, ledgerDirectory } = options
+  const mark = markOf(options)
   return {
     binary,
     ledger,
     ledgerDirectory,
-    owner: ownerOf(options),
-    markName: Serve.markName,
+    owner: mark.owner,
+    markName: mark.name,
     arguments: () => Serve.commandLine,
     env: (password) => Serve.environment(env, password),
     settings: { added, abandonAfterMinutes },
@@ -612,7 +590,7 @@ const outlivingOptions = (
 
 const spawn = (
   options: OpenCodeOptions,
-  env: Readonly<Record<string, string | undefined>>,
+  env: Environment,
   ledger: ProcessLedger.ProcessLedger,
   timeouts: Timeouts
 ) =>
@@ -626,7 +604,7 @@ const spawn = (
       cwd: options.ledgerDirectory,
       env,
       ledger,
-      owner: ownerOf(options),
+      mark: markOf(options),
       deadline: timeouts.start
     })
   })
@@ -651,7 +629,7 @@ const hearByDirectory = (hearing: (directory: string) => Effect.Effect<void, Err
     (streams): Running["hear"] =>
       (directory) =>
         RcMap.get(streams, directory).pipe(
-          Effect.mapError(({ message }) => new Serve.StartFailed({ missing: false, text: message }))
+          Effect.mapError(({ message }) => new StartFailed({ missing: false, text: message }))
         )
   )
 

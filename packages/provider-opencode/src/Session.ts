@@ -10,15 +10,16 @@ import { ProviderTurnId } from "@turnkeeper/domain/ids"
 import type { Generation, ThreadId, TurnId } from "@turnkeeper/domain/ids"
 import type { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
 import type { Answer } from "@turnkeeper/domain/thread/Event"
+import * as Life from "@turnkeeper/provider-kit/Life"
 import * as Outbox from "@turnkeeper/provider-kit/Outbox"
 import type { HeardTurn, Missed, Prompt, ProviderSession, TurnTruth } from "@turnkeeper/provider-kit/Provider"
-import type { Operation, ProviderError } from "@turnkeeper/provider-kit/ProviderError"
-import { Clock, Deferred, Effect, Schedule, Semaphore } from "effect"
+import type { Fail, Operation, ProviderError } from "@turnkeeper/provider-kit/ProviderError"
+import { Clock, Deferred, Effect, Schedule } from "effect"
 import type { Duration, Scope } from "effect"
 import type { Api, CallFailed } from "./Api.ts"
 import * as Conversation from "./Conversation.ts"
 import type { Turn } from "./Conversation.ts"
-import type { Fail, Wrap } from "./faults.ts"
+import type { Wrap } from "./faults.ts"
 import * as History from "./history.ts"
 import type { Native, Rule } from "./protocol.ts"
 import { permission, question } from "./requests.ts"
@@ -54,7 +55,7 @@ export interface SessionOptions {
   /** Ends those of these commands that still run. */
   readonly endCommands: (commands: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<string>>
   /** Ends the process, and with it every session on it; null where it is not ours. */
-  readonly killProcess: Effect.Effect<void> | null
+  readonly killProcess: Effect.Effect<unknown> | null
   /** From now on it is not known whether OpenCode has taken this turn's message. */
   readonly doubt: (turnId: TurnId) => void
   readonly settled: (turnId: TurnId) => void
@@ -99,11 +100,8 @@ export const make = (options: SessionOptions): Session => {
   const heard = options.rejoin?.heard ?? null
   const conversation = Conversation.make(heard)
   const asking: History.Asking = { api, directory, deadline: deadlines.call }
-  const stopping = Semaphore.makeUnsafe(1)
   let freedom = options.freedom
   let granted: ReadonlyArray<Rule> = []
-  let state: "open" | "stopping" | "over" = "open"
-  let killAsked = false
   let sequence: number | null = null
   let looking = false
   let lookAgain = false
@@ -112,6 +110,25 @@ export const make = (options: SessionOptions): Session => {
 
   /** Its listener stands still: nothing is told, and its record is read when it reads again. */
   let deaf = false
+
+  const { killProcess } = options
+  const life = Life.make({
+    name: "OpenCode",
+    fail,
+    outbox,
+    ways: {
+      stop: Effect.suspend(() => leave),
+      kill:
+        killProcess === null
+          ? null
+          : Effect.suspend(() => inTime(killProcess, "OpenCode's process did not end."))
+    },
+    onExit: () => {
+      options.onExit()
+      conversation.end()
+    }
+  })
+  const { exit, isOver, whileOpen } = life
 
   const tell = (events: ReadonlyArray<ProviderEvent>): Effect.Effect<void> =>
     Effect.suspend(() => {
@@ -140,13 +157,11 @@ export const make = (options: SessionOptions): Session => {
       return outbox.put(untold).pipe(Effect.andThen(hearAgain), Effect.forkIn(options.scope), Effect.asVoid)
     })
 
-  const isOver = () => state === "over"
-
   const hear = (native: Native) =>
     Effect.suspend(() => {
       if (isOver()) return Effect.void
       if (native.type === "session.deleted") {
-        return Effect.sync(() => exit(state === "stopping", "This conversation was deleted in OpenCode."))
+        return Effect.sync(() => exit(life.isStopping(), "This conversation was deleted in OpenCode."))
       }
       if (deaf) return Effect.void
       return Effect.andThen(tell(conversation.hear(native)), lookIfInDoubt)
@@ -258,20 +273,6 @@ export const make = (options: SessionOptions): Session => {
     } satisfies Missed
   })
 
-  const exit = (clean: boolean, message: string | null) => {
-    if (state === "over") return
-    state = "over"
-    options.onExit()
-    conversation.end()
-    outbox.end({ type: "session.exited", clean: clean || killAsked, message: killAsked ? null : message })
-  }
-
-  /** Nothing is asked of OpenCode for a session that has ended. */
-  const whileOpen = <A>(operation: Operation, effect: () => Effect.Effect<A, ProviderError>) =>
-    Effect.suspend(() =>
-      isOver() ? Effect.fail(fail(operation, "SessionGone", "This OpenCode session has ended.")) : effect()
-    )
-
   const call = (body?: unknown) => ({
     directory,
     deadline: deadlines.call,
@@ -279,9 +280,7 @@ export const make = (options: SessionOptions): Session => {
   })
 
   const send = (prompt: Prompt) =>
-    whileOpen("send", () => {
-      if (state === "stopping")
-        return Effect.fail(fail("send", "Rejected", "This OpenCode session is being stopped."))
+    life.whileNotStopping("send", () => {
       // OpenCode would take it and answer it after the running turn, without saying where one ends.
       if (conversation.active() !== null || conversation.sending() !== null)
         return Effect.fail(fail("send", "Rejected", "OpenCode is at work on another turn of this thread."))
@@ -476,27 +475,6 @@ export const make = (options: SessionOptions): Session => {
       orElse: () => Effect.fail(fail("stop", "Unknown", otherwise))
     })
 
-  const kill = (killProcess: Effect.Effect<void>) =>
-    inTime(
-      killProcess.pipe(Effect.andThen(Effect.sync(() => exit(true, null)))),
-      "OpenCode's process did not end."
-    )
-
-  const stop = (step: "stop" | "kill") =>
-    whileOpen("stop", () => {
-      state = "stopping"
-      if (step === "kill" && options.killProcess !== null) {
-        killAsked = true
-        return kill(options.killProcess)
-      }
-      return leave.pipe(
-        Effect.andThen(Effect.sync(() => exit(true, null))),
-        // It ended by itself meanwhile: that is what was asked for.
-        Effect.mapError((error) => (isOver() ? fail("stop", "SessionGone", error.fault.message) : error)),
-        Effect.ensuring(Effect.sync(() => void (state === "stopping" && (state = "open"))))
-      )
-    })
-
   return {
     threadId: options.threadId,
     generation: options.generation,
@@ -522,8 +500,7 @@ export const make = (options: SessionOptions): Session => {
     interrupt,
     answer,
     probe,
-    // One stop at a time; a kill never waits for a stop that is under way.
-    stop: (step) => (step === "kill" ? stop(step) : stopping.withPermit(stop(step)))
+    stop: life.stop
   }
 }
 

@@ -1,34 +1,8 @@
 /** The wire's failures as the domain's reasons. Read from types and status codes, never from a text. */
-import type { ProviderInstanceId } from "@turnkeeper/domain/ids"
 import type { FaultReason } from "@turnkeeper/domain/runtime/Fault"
-import type { Operation } from "@turnkeeper/provider-kit/ProviderError"
-import { ProviderError } from "@turnkeeper/provider-kit/ProviderError"
+import type { StartFailed } from "@turnkeeper/provider-kit/Child"
+import * as ProviderErrors from "@turnkeeper/provider-kit/ProviderError"
 import type { CallFailed } from "./Api.ts"
-import type { StartFailed } from "./Serve.ts"
-
-/** Makes the errors of one provider instance. */
-export type Fail = (operation: Operation, reason: FaultReason, message: string) => ProviderError
-export type Wrap = (
-  operation: Operation
-) => (cause: CallFailed | StartFailed | ProviderError) => ProviderError
-
-export const failWith =
-  (provider: ProviderInstanceId): Fail =>
-  (operation, reason, message) =>
-    new ProviderError({ provider, operation, fault: { reason, message } })
-
-export const wrapWith =
-  (provider: ProviderInstanceId): Wrap =>
-  (operation) =>
-  (cause) =>
-    cause instanceof ProviderError
-      ? cause
-      : new ProviderError({
-          provider,
-          operation,
-          fault: { reason: reasonOf(cause), message: cause.message },
-          cause
-        })
 
 const reasonOf = (error: CallFailed | StartFailed): FaultReason => {
   switch (error._tag) {
@@ -45,3 +19,7 @@ const reasonOf = (error: CallFailed | StartFailed): FaultReason => {
       return error.status < 500 ? "Rejected" : "Unknown"
   }
 }
+
+export type Wrap = ProviderErrors.Wrap<CallFailed | StartFailed>
+
+export const wrapWith = ProviderErrors.wrapWith(reasonOf)

@@ -1,9 +1,9 @@
 /** Is OpenCode usable here, and if not, what is to be done? Asks the program itself. */
+import { StartFailed } from "@turnkeeper/provider-kit/Child"
 import type { Health, Model } from "@turnkeeper/provider-kit/Provider"
 import { Effect } from "effect"
 import type { Duration } from "effect"
 import type { Api } from "./Api.ts"
-import { StartFailed } from "./Serve.ts"
 
 export const notInstalled: Health = {
   status: "not_installed",

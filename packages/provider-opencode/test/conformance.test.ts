@@ -6,10 +6,8 @@ import { Effect, Exit, Scope } from "effect"
 import { tmpdir } from "node:os"
 import { afterAll, beforeAll } from "vitest"
 import * as OpenCode from "../src/OpenCode.ts"
-import { binary, floodMark, makeWorld, pids, survivors } from "./real.ts"
+import { binary, floodMark, killAll, makeWorld, patience, survivors } from "./real.ts"
 import type { World } from "./real.ts"
-
-const patience = { clock: "real", deadlineMs: 30_000 } as const
 
 interface Subject {
   readonly world: World
@@ -31,12 +29,10 @@ const makeSubject = Effect.gen(function* () {
 const driver = {
   capabilities: OpenCode.capabilitiesOf({}),
   make: Effect.sync(() => subject),
-  kill: ({ world }: Subject) =>
-    Effect.sync(() => {
-      for (const pid of pids(world)) process.kill(pid, "SIGKILL")
-    }),
+  kill: ({ world }: Subject) => killAll(world),
   survivors: ({ world }: Subject) => Effect.sync(() => survivors(world)),
   patience,
+  timeoutMs: 180_000,
   cwd: tmpdir(),
   prompts: { flood: `${floodMark}[[slow:20000]]` },
   exceptions: {
@@ -47,7 +43,7 @@ const driver = {
 if (binary === undefined) {
   it.skip("opencode: the conformance suite (set TURNKEEPER_OPENCODE_BIN to run it)", () => {})
 } else {
-  beforeAll(() => Effect.runPromise(makeSubject))
-  afterAll(() => close())
+  beforeAll(() => Effect.runPromise(makeSubject), patience.deadlineMs)
+  afterAll(() => close(), patience.deadlineMs)
   conformance("opencode", driver, it)
 }

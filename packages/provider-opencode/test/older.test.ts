@@ -102,7 +102,7 @@ describe.skipIf(binary === undefined)(
         })
       )
     )
-    afterAll(() => close())
+    afterAll(() => close(), 60_000)
 
     const behind = Effect.fnUntraced(function* (instead = nothing) {
       const between = yield* hiding(server.url, instead)

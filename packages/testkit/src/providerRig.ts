@@ -3,9 +3,10 @@
  * server to be killed.
  */
 import { MessageId, ThreadId, TurnId } from "@turnkeeper/domain/ids"
-import type { OpenOptions, Provider } from "@turnkeeper/provider-kit/Provider"
-import { Effect, Stream } from "effect"
-import type { Scope } from "effect"
+import type { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
+import type { OpenOptions, Prompt, Provider } from "@turnkeeper/provider-kit/Provider"
+import { listen } from "@turnkeeper/provider-kit/testing/Listener"
+import { Effect, Exit, Scope, Stream } from "effect"
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -72,6 +73,11 @@ export const pids = ({
   }
 }
 
+export const killAll = (world: Pick<ProviderWorld<unknown>, "ledgerDirectory">): Effect.Effect<void> =>
+  Effect.sync(() => {
+    for (const pid of pids(world)) process.kill(pid, "SIGKILL")
+  })
+
 const runMark = "TURNKEEPER_TEST_RUN"
 
 /** What the program started and what is still alive: found by a mark that every child inherits. */
@@ -106,12 +112,55 @@ export const openOptions = (
   ...changes
 })
 
+let prompts = 0
+
+export const prompt = (text: string, changes: Partial<Prompt> = {}): Prompt => {
+  prompts += 1
+  return {
+    turnId: TurnId.make(`turn-${prompts}`),
+    messageId: MessageId.make(`message-${prompts}`),
+    text,
+    attachments: [],
+    model: null,
+    runtimeMode: "approval_required",
+    interactionMode: "default",
+    ...changes
+  }
+}
+
+let threads = 0
+
+/** A session of a thread of its own, with an ear, that can be closed by itself. */
+export const session = Effect.fnUntraced(function* (
+  world: Pick<ProviderWorld<unknown>, "project">,
+  provider: Provider,
+  changes: Partial<OpenOptions> = {}
+) {
+  threads += 1
+  const scope = yield* Scope.fork(yield* Effect.scope)
+  const options = openOptions(world, { threadId: ThreadId.make(`thread-${threads}`), ...changes })
+  const opened = yield* provider.open(options).pipe(Scope.provide(scope))
+  const ear = yield* listen(opened, patience)
+  const run = (what: Prompt) =>
+    Effect.gen(function* () {
+      const before = ear.of("turn.completed").length
+      yield* opened.send(what)
+      yield* ear.until(`the end of ${what.text}`, () => ear.of("turn.completed").length > before)
+      return ear.of("turn.completed")[before]!
+    })
+  return { ...opened, ear, run, close: Scope.close(scope, Exit.void) }
+})
+
+/** Real programs are slow to start, more so where many run. */
+export const patience = { clock: "real", deadlineMs: 60_000 } as const
+
 /**
  * A server to be killed: opens a session, sends the prompt, says so on standard output when it has said or
  * printed something, and waits for its end. Its arguments: options as JSON, with `cwd`, and the prompt.
  */
 export const serveToBeKilled = <Options>(
-  make: (options: Options) => Effect.Effect<Provider, never, Scope.Scope>
+  make: (options: Options) => Effect.Effect<Provider, never, Scope.Scope>,
+  hasBegun: (event: ProviderEvent) => boolean = ({ type }) => type === "text.delta"
 ): Promise<never> => {
   const [json, text] = process.argv.slice(2) as [string, string]
   const { cwd, ...options } = JSON.parse(json) as Options & { readonly cwd: string }
@@ -123,11 +172,7 @@ export const serveToBeKilled = <Options>(
         const provider = yield* make(options as unknown as Options)
         const session = yield* provider.open({ ...openOptions({ project: cwd }), ...mode })
         yield* session.send({ turnId, messageId: MessageId.make("m"), text, attachments: [], ...mode })
-        yield* session.events.pipe(
-          Stream.filter((event) => event.type === "text.delta"),
-          Stream.take(1),
-          Stream.runDrain
-        )
+        yield* session.events.pipe(Stream.filter(hasBegun), Stream.take(1), Stream.runDrain)
         process.stdout.write(`${JSON.stringify({ resume: session.resume, turnId })}\n`)
         return yield* Effect.never
       }).pipe(Effect.orDie)

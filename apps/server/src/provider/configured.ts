@@ -17,7 +17,7 @@ import { Effect, Schema } from "effect"
 import type { Scope } from "effect"
 import { existsSync } from "node:fs"
 import { join } from "node:path"
-import { concealing } from "./conceal.ts"
+import { concealed } from "./conceal.ts"
 import { make as makeInstances } from "./Instances.ts"
 import type { Instances } from "./Instances.ts"
 import { ProviderConfigInvalid } from "./settingsFile.ts"
@@ -117,15 +117,16 @@ export const read = (
 
 /**
  * Makes the adapter. Its processes are recorded in the data directory, so that a later server ends what a
- * killed one left.
+ * killed one left. Nothing that it says of itself holds a secret of its settings or of our environment.
  */
 export const make = (
   configured: Configured,
   dataDirectory: string
 ): Effect.Effect<Provider, never, Scope.Scope> =>
-  Effect.map(
-    configured.adapter(SettingsFile.placesOf(configured, dataDirectory)),
-    concealing(configured.secrets)
+  concealed(
+    // Programs inherit our environment, and so its keys.
+    [...configured.secrets, ...SettingsFile.secretsIn(process.env)],
+    configured.adapter(SettingsFile.placesOf(configured, dataDirectory))
   )
 
 /**

@@ -219,10 +219,10 @@ const broken = (named: Pick<Configured, "id" | "kind">, problem: string, entry: 
 })
 
 /**
- * What may be a key: every value of an environment, and what its name says is one. Short values are words
- * like `true`, which would be hidden from every sentence.
+ * What may be a key: every value under `env`, and what its name says is one. Short values are words like
+ * `true`, which would be hidden from every sentence.
  */
-const secretsIn = (entry: unknown, isSecret = false): ReadonlyArray<string> => {
+export const secretsIn = (entry: unknown, isSecret = false): ReadonlyArray<string> => {
   if (typeof entry === "string") return isSecret && entry.length >= 8 ? [entry] : []
   if (typeof entry !== "object" || entry === null) return []
   return Object.entries(entry).flatMap(([name, value]) =>

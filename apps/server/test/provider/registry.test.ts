@@ -6,7 +6,6 @@ import { ProviderError } from "@turnkeeper/provider-kit/ProviderError"
 import { makeScripted } from "@turnkeeper/provider-kit/testing/ScriptedProvider"
 import { Context, Deferred, Effect, Exit, Fiber, Layer, References, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { concealing } from "../../src/provider/conceal.ts"
 import * as Instances from "../../src/provider/Instances.ts"
 import { Registry } from "../../src/provider/Registry.ts"
 import type { Configured } from "../../src/provider/settingsFile.ts"
@@ -322,27 +321,5 @@ describe("the registry", () => {
       assert.include(yield* take, id("a"))
       assert.deepStrictEqual(yield* statusOf(registry), ["b ready"])
     }).pipe(Effect.scoped)
-  )
-})
-
-describe("secrets of the settings", () => {
-  const secret = "sk-0123456789abcdef"
-
-  it.effect("are taken out of what a program says about itself and about its opening", () =>
-    Effect.gen(function* () {
-      const said = `Incorrect key: ${secret}.`
-      const { provider } = asked("one", Effect.succeed({ ...ready, status: "failed", advice: said }))
-      const fault = { reason: "NotSignedIn" as const, message: said }
-      const refuse = () =>
-        Effect.fail(
-          new ProviderError({ provider: id("one"), operation: "open", fault, cause: new Error(said) })
-        )
-      const concealed = concealing([secret])({ ...provider, open: refuse })
-      assert.strictEqual((yield* concealed.probe).advice, "Incorrect key: ….")
-      const error = yield* Effect.flip(Effect.scoped(concealed.open(options("t"))))
-      assert.strictEqual(error.fault.message, "Incorrect key: ….")
-      assert.notInclude(JSON.stringify(error), secret)
-      assert.strictEqual(error.fault.reason, "NotSignedIn")
-    })
   )
 })

@@ -1,0 +1,156 @@
+/**
+ * What Codex says of one thread, on its way to whoever listens.
+ *
+ *     heard ──▶ told
+ *       │  the listener stands still for too long ──▶ deaf: nothing is told, the others are heard on
+ *       │                                              │ it reads again
+ *       └── the record is read (rejoined, reconnected) ◀┘ what is heard meanwhile comes behind it
+ */
+import type { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
+import { ProviderTurnId } from "@turnkeeper/domain/ids"
+import type { CallFailed, Notification } from "@turnkeeper/provider-kit/JsonRpc"
+import type { Outbox } from "@turnkeeper/provider-kit/Outbox"
+import type { HeardTurn, Missed } from "@turnkeeper/provider-kit/Provider"
+import { Effect } from "effect"
+import type { Duration, Scope } from "effect"
+import type { Conversation, Heard } from "./Conversation.ts"
+import * as History from "./history.ts"
+import type { Held } from "./requests.ts"
+
+export interface HearingOptions {
+  readonly asking: History.Asking
+  readonly codexThread: string
+  readonly conversation: Conversation
+  readonly outbox: Outbox
+  /** How long a listener that does not read may hold up those of the other sessions. */
+  readonly standstill: Duration.Input
+  /** It went on without us: what is heard is kept until `rejoin` has read what was not. */
+  readonly rejoins: boolean
+  /** For what outlives the call that causes it. */
+  readonly scope: Scope.Scope
+  readonly isOver: () => boolean
+  /** What was said cannot be told any more. */
+  readonly lost: (message: string) => void
+}
+
+export interface Hearing {
+  /** Waits for the listener, and no longer than the others can bear. */
+  readonly tell: (events: ReadonlyArray<ProviderEvent>) => Effect.Effect<void>
+  readonly hear: (notification: Notification) => Effect.Effect<void>
+  /** False: the request is not taken and has to be refused. */
+  readonly ask: (held: Held) => Effect.Effect<boolean>
+  /** Finds out what was not heard, from the record. `isActive`: Codex says that it works on this thread. */
+  readonly rejoin: (heard: HeardTurn | null, isActive: boolean) => Effect.Effect<Missed, CallFailed>
+  /** The connection is a new one: what was said between the two is told. */
+  readonly reconnect: Effect.Effect<void, CallFailed>
+}
+
+export const make = (options: HearingOptions): Hearing => {
+  const { asking, codexThread, conversation, isOver, lost, outbox } = options
+  /** Present while the record is read: what is heard meanwhile comes behind it. */
+  let meanwhile: Array<Heard> | null = options.rejoins ? [] : null
+  /** Present while its listener stands still: what Codex asks meanwhile, and nothing else of what it says. */
+  let deaf: Array<Heard> | null = null
+
+  const tell: Hearing["tell"] = (events) =>
+    Effect.suspend(() =>
+      outbox.isFull() && deaf === null
+        ? Effect.timeoutOrElse(outbox.put(events), {
+            duration: options.standstill,
+            orElse: () => goDeaf(events)
+          })
+        : outbox.put(events)
+    )
+
+  const goDeaf = (untold: ReadonlyArray<ProviderEvent>) =>
+    Effect.suspend(() => {
+      deaf = []
+      return outbox.put(untold).pipe(Effect.andThen(hearAgain), Effect.forkIn(options.scope), Effect.asVoid)
+    })
+
+  /** The listener reads again: what it has missed is in the record. */
+  const hearAgain = Effect.suspend(() => {
+    meanwhile = deaf ?? []
+    deaf = null
+    return asking.connection
+      .call("thread/read", { threadId: codexThread }, { deadline: asking.deadline })
+      .pipe(
+        Effect.flatMap(({ thread }) => read(conversation.heard(), thread.status.type === "active", false)),
+        Effect.flatMap(({ events }) => tell(events)),
+        Effect.catch((error) =>
+          Effect.sync(() => lost(`What Codex had said meanwhile could not be read: ${error.message}`))
+        )
+      )
+  })
+
+  const keep = (heard: Heard) => {
+    if (meanwhile === null) return
+    if (meanwhile.length < meanwhileMax) meanwhile.push(heard)
+    else lost("Codex said more than could be kept while its record was read.")
+  }
+
+  const hear: Hearing["hear"] = (notification) =>
+    Effect.suspend(() => {
+      const heard: Heard = { type: "notification", notification }
+      if (deaf !== null)
+        return Effect.sync(() => void (isWorthKeeping(notification) && keepDeaf(deaf, heard)))
+      if (meanwhile !== null) return Effect.sync(() => keep(heard))
+      return tell(conversation.hear(notification))
+    })
+
+  const ask: Hearing["ask"] = (held) =>
+    Effect.suspend(() => {
+      const heard: Heard = { type: "request", held }
+      if (deaf !== null) return Effect.sync(() => keepDeaf(deaf, heard))
+      if (meanwhile !== null && !isOver())
+        return Effect.as(
+          Effect.sync(() => keep(heard)),
+          true
+        )
+      const events = isOver() ? null : conversation.ask(held)
+      return events === null ? Effect.succeed(false) : Effect.as(tell(events), true)
+    })
+
+  /** `reasked`: what Codex still asks is asked again by itself. */
+  const read = (
+    heard: HeardTurn | null,
+    isActive: boolean,
+    reasked: boolean
+  ): Effect.Effect<Missed, CallFailed> =>
+    Effect.suspend(() => {
+      meanwhile ??= []
+      return Effect.map(History.away(asking, codexThread, heard), (away): Missed => {
+        const kept = meanwhile ?? []
+        const events = conversation.rejoin({ heard, away, active: isActive, reasked, meanwhile: kept })
+        meanwhile = null
+        const turn = conversation.active()
+        const running =
+          turn === null ? null : { providerTurnId: ProviderTurnId.make(turn.id), turnId: turn.turnId }
+        return { events, running }
+      })
+    })
+
+  const reconnect = Effect.suspend(() => {
+    if (isOver()) return Effect.void
+    meanwhile ??= []
+    const { connection, deadline } = asking
+    return connection.call("thread/resume", { threadId: codexThread, excludeTurns: true }, { deadline }).pipe(
+      Effect.flatMap(({ thread }) => read(conversation.heard(), thread.status.type === "active", true)),
+      Effect.flatMap(({ events }) => tell(events))
+    )
+  })
+
+  return { tell, hear, ask, rejoin: (heard, isActive) => read(heard, isActive, true), reconnect }
+}
+
+/** Of requests there is no record. */
+const isWorthKeeping = ({ method }: Notification): boolean => method === "serverRequest/resolved"
+
+/** Whether there was room for it. */
+const keepDeaf = (kept: Array<Heard> | null, heard: Heard): boolean =>
+  kept !== null && kept.length < deafMax && kept.push(heard) > 0
+
+/** Messages of Codex that are kept while the record is read. */
+const meanwhileMax = 20_000
+/** Requests that are kept while the listener stands still. */
+const deafMax = 256
