@@ -2,9 +2,9 @@
 import { CommandId, MessageId, ProjectId, ThreadId, TurnId } from "@turnkeeper/domain/ids"
 import type { ThreadState } from "@turnkeeper/domain/thread/State"
 import type { Provider } from "@turnkeeper/provider-kit/Provider"
-import type { Commit } from "@turnkeeper/server/engine/Commit"
 import { Engine } from "@turnkeeper/server/engine/Engine"
 import { Mailboxes } from "@turnkeeper/server/engine/Mailboxes"
+import type { Rebuild } from "@turnkeeper/server/maintenance/Rebuild"
 import type { ThreadView } from "@turnkeeper/server/projection/ThreadView"
 import { HeavyReads } from "@turnkeeper/server/reads/HeavyReads"
 import * as Listen from "@turnkeeper/server/rpc/Listen"
@@ -26,7 +26,7 @@ export interface RunOptions {
 /** Everything of the server but the door, with what it writes taken down. */
 export const running = <A, E>(
   options: RunOptions,
-  work: (recording: Recording) => Effect.Effect<A, E, Engine | Mailboxes | Commit | ThreadView>
+  work: (recording: Recording) => Effect.Effect<A, E, Engine | Mailboxes | Rebuild | ThreadView>
 ): Promise<A> => {
   const recorder = makeRecording()
   const store = Layer.provideMerge(recorded(recorder), storeLayer(options.database))

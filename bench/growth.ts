@@ -79,7 +79,7 @@ export const voiceOf = (threadId: ThreadId) =>
   Effect.gen(function* () {
     const mailbox = yield* (yield* Mailboxes).of(threadId)
     const { generation } = mailbox.current().state.session
-    let seq = 0
+    let seq = mailbox.current().state.session.seen
     const voice: Voice = (events) =>
       Effect.suspend(() =>
         mailbox.hear(

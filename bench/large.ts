@@ -1,12 +1,16 @@
 /**
- * A database of 1,000,000 events with a thread of 100,000 items: what opening that thread costs, how long
- * a server takes to its first answer on it, how fast all tables are made anew, and what memory the server
- * holds when 50 threads stream and 20 clients look on. Made by the real engine, once for all of them.
+ * A database of 1,000,000 events and 4 GB, with a thread of 100,000 items, made by the real engine once for all of
+ * them: what opening that thread costs, what one event costs in it, how long a server takes to its first answer,
+ * how fast all tables are made anew while readers go on, and what memory the server holds when 50 threads stream
+ * and 20 clients look on.
  *
- * `TURNKEEPER_BENCH_EVENTS` makes a smaller one.
+ * `TURNKEEPER_BENCH_EVENTS` and `TURNKEEPER_BENCH_BYTES` make a smaller one; `TURNKEEPER_BENCH_DATA` takes the data
+ * directory that `npm run database` has made with those figures, and changes it.
  */
-import { ThreadId } from "@turnkeeper/domain/ids"
-import { Commit } from "@turnkeeper/server/engine/Commit"
+import { CommandId, MessageId, ThreadId, TurnId } from "@turnkeeper/domain/ids"
+import { Engine } from "@turnkeeper/server/engine/Engine"
+import { Mailboxes } from "@turnkeeper/server/engine/Mailboxes"
+import { Rebuild } from "@turnkeeper/server/maintenance/Rebuild"
 import { ThreadView } from "@turnkeeper/server/projection/ThreadView"
 import { Chat } from "@turnkeeper/testkit/Chat"
 import type { Client } from "@turnkeeper/testkit/jsonrpc/Client"
@@ -15,63 +19,131 @@ import { openView } from "@turnkeeper/testkit/View"
 import { Effect } from "effect"
 import { execFileSync } from "node:child_process"
 import { mkdir, stat } from "node:fs/promises"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { setTimeout } from "node:timers/promises"
+import { longItemsOf, makeDatabase, shortItems } from "./database.ts"
 import { inDirectory } from "./directory.ts"
-import { running, threadIds, withRunningTurns } from "./engine.ts"
-import { fill, voiceOf } from "./growth.ts"
+import { running, untilAll, withRunningTurns } from "./engine.ts"
+import { voiceOf } from "./growth.ts"
 import { figure, median, percentile, repeated, spreadOf } from "./report.ts"
 import type { Figure } from "./report.ts"
 import { memoryOf } from "./rest.ts"
-import { makeSpeaker } from "./speaker.ts"
+import { item, makeSpeaker, userTurn } from "./speaker.ts"
 
-const events = Number(process.env["TURNKEEPER_BENCH_EVENTS"] ?? 1_000_000)
-const longItems = Math.round(events / 10)
-const shortItems = 100
+const plan = {
+  events: Number(process.env["TURNKEEPER_BENCH_EVENTS"] ?? 1_000_000),
+  bytes: Number(process.env["TURNKEEPER_BENCH_BYTES"] ?? 4e9),
+  threads: 200
+}
+const given = process.env["TURNKEEPER_BENCH_DATA"]
+const longItems = longItemsOf(plan)
 const threads = 50
 const askEveryMs = 5
 const [short, long] = [ThreadId.make("thread-1"), ThreadId.make("thread-2")]
 const targets = {
   open: { ms: 50, bytes: 1024 * 1024 },
+  event: 1.1,
   start: { ms: 1_000, ratio: 1.2 },
   rebuild: 200_000,
   memory: 300
 }
 
 export const large = (): Promise<ReadonlyArray<Figure>> =>
-  inDirectory(async (directory) => {
-    execFileSync(process.execPath, [join(import.meta.dirname, "../scripts/build.ts")])
-    const database = join(directory, "data/turnkeeper.db")
-    await mkdir(join(directory, "data"), { recursive: true })
-    const made = await make(database)
+  given === undefined
+    ? inDirectory(async (directory) => {
+        const data = join(directory, "data")
+        await mkdir(data, { recursive: true })
+        await makeDatabase(join(data, "turnkeeper.db"), plan)
+        return measured(directory)
+      })
+    : measured(dirname(given))
+
+/** `directory` has the data directory, by the name that the servers here expect. */
+const measured = async (directory: string): Promise<ReadonlyArray<Figure>> => {
+  execFileSync(process.execPath, [join(import.meta.dirname, "../scripts/build.ts")])
+  const database = join(directory, "data/turnkeeper.db")
+  const made = one(database, "SELECT count(*) AS value FROM events")
+  return [
+    figure({ name: "large.events", value: made, unit: "events" }),
+    figure({ name: "large.file", value: (await stat(database)).size / 1e6, unit: "MB" }),
+    ...(await speaking(database)),
+    ...(await opening(directory)),
+    ...(await starting(directory)),
+    ...(await loaded(directory)),
+    ...(await rebuilding(database))
+  ]
+}
+
+/** One event in the long thread of the large database, against one in the only thread of an empty one. */
+const speaking = (database: string): Promise<ReadonlyArray<Figure>> =>
+  inDirectory(async (empty) => {
+    const times = { large: new Array<number>(), empty: new Array<number>() }
+    for (let round = 0; round < 4; round++) {
+      times.large.push(await eventMs(database, long, `measured-${round}`))
+      times.empty.push(
+        await eventMs(join(empty, "empty.db"), ThreadId.make(`only-${round}`), `measured-${round}`)
+      )
+    }
+    const taken = repeated(times.large)
+    const ratio = taken.value / median(times.empty)
     return [
-      figure({ name: "large.events", value: made, unit: "events" }),
-      figure({ name: "large.file", value: (await stat(database)).size / 1e6, unit: "MB" }),
-      ...(await rebuilding(database)),
-      ...(await opening(directory)),
-      ...(await starting(directory)),
-      ...(await loaded(directory))
+      figure({
+        name: "large.event",
+        unit: `ms/event at ${longItems} items`,
+        ...taken,
+        compared: median(times.empty),
+        against: "ms/event in an empty database",
+        ratio,
+        target: `ratio ≤ ${targets.event}`,
+        met: ratio <= targets.event
+      })
     ]
   })
 
-/** Two events per item. Gives the number that are in the log. */
-const make = async (database: string): Promise<number> => {
-  const ids = threadIds(threads)
-  const { provider } = makeSpeaker(new Map(ids.map((id) => [id, []])))
-  const others = Math.ceil((events / 2 - longItems - shortItems) / (threads - 2))
-  const itemsOf = (id: ThreadId) => (id === short ? shortItems : id === long ? longItems : others)
-  await running({ database, provider }, () =>
+/** The median of a command's beginning, output and end, each committed by itself, in a turn of its own. */
+const eventMs = (database: string, threadId: ThreadId, name: string): Promise<number> => {
+  const { provider } = makeSpeaker(new Map([[threadId, []]]))
+  return running({ database, provider }, () =>
     Effect.gen(function* () {
-      yield* withRunningTurns(ids)
-      yield* Effect.forEach(ids, (id) => Effect.flatMap(voiceOf(id), (voice) => fill(voice, itemsOf(id))), {
-        discard: true,
-        concurrency: "unbounded"
-      })
+      if (threadId === long) yield* withRunningTurn(threadId, name)
+      else yield* withRunningTurns([threadId])
+      const voice = yield* voiceOf(threadId)
+      const mailbox = yield* (yield* Mailboxes).of(threadId)
+      const before = mailbox.current().version
+      const times: Array<number> = []
+      for (let n = 0; n < 300; n++) {
+        const events = item(userTurn, `${name}-${n}`, "command", 1, "A line of output.\n")
+        const from = performance.now()
+        yield* Effect.forEach(events, (event) => voice([event]), { discard: true })
+        times.push((performance.now() - from) / events.length)
+      }
+      const logged = mailbox.current().version - before
+      if (logged !== 600) return yield* Effect.die(new Error(`${logged} events were logged instead of 600`))
+      yield* voice([
+        { type: "turn.completed", providerTurnId: userTurn, outcome: "completed", message: null }
+      ])
+      return median(times.slice(100))
     })
   )
-  return one(database, "SELECT count(*) AS value FROM events")
 }
+
+/** A turn in a thread that is there already. */
+const withRunningTurn = Effect.fnUntraced(function* (threadId: ThreadId, name: string) {
+  const { dispatch } = yield* Engine
+  yield* dispatch(
+    {
+      type: "thread.turn.start",
+      commandId: CommandId.make(`begin-${name}`),
+      threadId,
+      turnId: TurnId.make(name),
+      messageId: MessageId.make(`${name}-prompt`),
+      text: "Please go on."
+    },
+    "bench"
+  )
+  yield* untilAll([threadId], ({ session }) => session.status === "running", 5)
+})
 
 const one = (database: string, sql: string): number => {
   const connection = new DatabaseSync(database, { readOnly: true })
@@ -97,7 +169,7 @@ const rebuilding = async (database: string): Promise<ReadonlyArray<Figure>> => {
         answers.push(performance.now() - from)
       }).pipe(Effect.forever, Effect.forkScoped)
       const from = performance.now()
-      const rebuilt = yield* (yield* Commit).rebuild
+      const rebuilt = yield* (yield* Rebuild).run(() => {})
       const perSecond = rebuilt.events / ((performance.now() - from) / 1_000)
       asking.interruptUnsafe()
       return { answers, perSecond }

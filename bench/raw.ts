@@ -24,7 +24,7 @@ export interface Recording {
 }
 
 interface Recorder extends Recording {
-  readonly take: (text: string, cells: ReadonlyArray<unknown> | undefined) => void
+  readonly take: (text: string, cells: ReadonlyArray<unknown>) => void
 }
 
 export const makeRecording = (): Recorder => {
@@ -35,7 +35,7 @@ export const makeRecording = (): Recorder => {
     start: () => (running = true),
     stop: () => (running = false),
     take: (text, cells) => {
-      if (running && cells !== undefined && cells.length > 0) written.push({ text, cells })
+      if (running && cells.length > 0) written.push({ text, cells })
     }
   }
 }
@@ -44,19 +44,19 @@ export const makeRecording = (): Recorder => {
 export const recorded = (recorder: Recorder) =>
   Layer.effect(
     Writer,
-    Effect.map(
-      Writer,
-      (writer) =>
-        new Proxy(writer, {
-          get: (target, name, receiver) => {
-            if (name !== "unsafe") return Reflect.get(target, name, receiver) as unknown
-            return (text: string, cells?: ReadonlyArray<unknown>) => {
-              recorder.take(text, cells)
-              return target.unsafe(text, cells)
-            }
-          }
-        })
-    )
+    Effect.map(Writer, (writer) => {
+      const transact: Writer["Service"]["transact"] = (body) =>
+        writer.transact((run) =>
+          body((text, cells) => {
+            recorder.take(text, cells)
+            run(text, cells)
+          })
+        )
+      return new Proxy(writer, {
+        get: (target, name, receiver) =>
+          name === "transact" ? transact : (Reflect.get(target, name, receiver) as unknown)
+      })
+    })
   )
 
 /** A copy of the database as it is at this moment. */

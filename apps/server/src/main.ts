@@ -11,9 +11,10 @@ import { NodeServices } from "@effect/platform-node"
 import { Cause, Deferred, Effect, Exit, Layer } from "effect"
 import { CliError, Command } from "effect/cli"
 import { turnkeeper } from "./cli/commands.ts"
-import { codes, CommandFailed } from "./cli/Outcome.ts"
+import { codes, CommandFailed, wrongUsage } from "./cli/Outcome.ts"
 import { printJson, terminal } from "./cli/print.ts"
 import { Stop } from "./cli/Stop.ts"
+import * as Streams from "./cli/streams.ts"
 import { version } from "./rpc/ServerInfo.ts"
 
 const asked = Deferred.makeUnsafe<void>()
@@ -30,24 +31,35 @@ process.on("SIGTERM", onSignal)
 process.stdout.on("error", () => process.exit(codes.done))
 
 const argv = process.argv.slice(2)
+const inJson = argv.includes("--json")
 const stop = Layer.succeed(Stop, { asked: Deferred.await(asked) })
 
 Effect.runCallback(
-  Command.runWith(turnkeeper, { version })(argv).pipe(Effect.provide([stop, NodeServices.layer])),
+  Command.runWith(turnkeeper, { version })(argv).pipe(
+    Effect.provide([stop, Streams.layer, NodeServices.layer])
+  ),
   { onExit: (exit) => process.exit(Exit.isSuccess(exit) ? codes.done : report(exit.cause)) }
 )
 
 /** Says what went wrong, and answers with the exit code for it. */
 function report(cause: Cause.Cause<unknown>): number {
   const error = Cause.squash(cause)
-  if (CliError.isCliError(error))
-    return error._tag === "ShowHelp" && error.errors.length === 0 ? codes.done : codes.usage
+  if (CliError.isCliError(error)) {
+    // What is wrong with the call has been said on standard error, with the help.
+    const wrong = error._tag === "ShowHelp" ? error.errors : [error]
+    if (wrong.length === 0) return codes.done
+    if (inJson) failedInJson(wrongUsage(wrong.map(({ message }) => message).join(" ")))
+    return codes.usage
+  }
   if (error instanceof CommandFailed) {
-    const { code, message, rule } = error
-    if (argv.includes("--json")) printJson({ event: "failed", code, message, rule })
-    else terminal.note(message)
-    return code
+    if (inJson) failedInJson(error)
+    else terminal.note(error.message)
+    return error.code
   }
   terminal.note(`Something went wrong in this program: ${String(error)}`)
   return codes.failed
+}
+
+function failedInJson({ code, message, rule }: CommandFailed): void {
+  printJson({ event: "failed", code, message, rule })
 }

@@ -15,6 +15,7 @@ import { measured } from "./engine/CommitLoad.ts"
 import { Engine } from "./engine/Engine.ts"
 import { Feed } from "./engine/Feed.ts"
 import { Mailboxes } from "./engine/Mailboxes.ts"
+import { Rebuild } from "./maintenance/Rebuild.ts"
 import { Upkeep } from "./maintenance/Upkeep.ts"
 import { Projects } from "./projection/Projects.ts"
 import { Threads } from "./projection/Threads.ts"
@@ -48,7 +49,7 @@ export const storeLayer = (filename: string) =>
 
 /** Everything that keeps threads true, from commands and provider words to commits; no door yet. */
 export const coreLayer = (providers: Parameters<typeof Registry.layer>[0]) =>
-  Reconciler.layer.pipe(
+  Layer.merge(Reconciler.layer, Rebuild.layer).pipe(
     Layer.provideMerge(Reactor.layer),
     Layer.provideMerge(Sessions.layer),
     Layer.provideMerge(Engine.layer),

@@ -24,7 +24,8 @@ const callScopes: Readonly<Record<Call, Scope>> = {
   "providers.list": "read",
   "providers.subscribe": "read",
   "providers.refresh": "operate",
-  "workspace.browse": "operate"
+  "workspace.browse": "operate",
+  "maintenance.rebuild": "admin"
 }
 
 /** What a call needs; for a name that is no call, the most. */

@@ -8,6 +8,7 @@ import { Rpc, RpcGroup } from "effect/rpc"
 import { checked } from "./Checked.ts"
 import { Accepted, Command } from "./Command.ts"
 import { BrowseFailure, DispatchFailure, HelloFailure, ReadFailure } from "./Errors.ts"
+import { RebuildItem } from "./Maintenance.ts"
 import { ProviderItem, ProviderRow, Refreshed } from "./Providers.ts"
 import { SearchInput, SearchPage } from "./Search.ts"
 import { Cursor, ItemText, Page, ShellCursor, ShellItem, ThreadItem } from "./Streams.ts"
@@ -111,5 +112,12 @@ export class Api extends RpcGroup.make(
   /** Reads the settings file again and asks every provider anew. Answered when all have, or ran out of time. */
   Rpc.make("providers.refresh", { payload: checked(NoInput), success: Refreshed, error: ReadFailure }),
   /** The folders of a directory of the server's machine, to choose a project's from. */
-  Rpc.make("workspace.browse", { payload: checked(BrowseInput), success: Folder, error: BrowseFailure })
+  Rpc.make("workspace.browse", { payload: checked(BrowseInput), success: Folder, error: BrowseFailure }),
+  /** Makes all tables anew from the log while the server works. Whoever leaves the stream takes it back. */
+  Rpc.make("maintenance.rebuild", {
+    payload: checked(NoInput),
+    success: RebuildItem,
+    error: ReadFailure,
+    stream: true
+  })
 ) {}

@@ -15,6 +15,7 @@ import { initial } from "@turnkeeper/domain/thread/State"
 import type { OpenRequest, OpenTurn, Session, ThreadInfo, ThreadState } from "@turnkeeper/domain/thread/State"
 import type { Entry, ItemEntry, MessageEntry, RequestRow, SessionRow, ThreadRow, TurnRow } from "./Rows.ts"
 import type { Cursor, LoggedEvent, Page, ThreadItem, ThreadSnapshot } from "./Streams.ts"
+import { nothingUsed, withUsage } from "./TurnUsage.ts"
 
 export interface ThreadFold {
   readonly epoch: string
@@ -145,11 +146,21 @@ const isSameEntry = (a: Entry, b: Entry) =>
   // What is closed changes no more; the card of an open item may.
   (!isOpen(a) || a.type === "message")
 
-/** A page of `history`, before what is there. */
+/**
+ * A page of `history`, before what is there. Every turn that was open at the fold's version is known to it, so
+ * one that only the page tells of had ended by then, and is final (L3).
+ */
 export const withOlder = (fold: ThreadFold, page: Page): ThreadFold => {
   const ids = new Set(fold.entries.map((entry) => entry.id))
   const older = page.entries.filter((entry) => !ids.has(entry.id))
-  return { ...fold, entries: [...older, ...fold.entries], before: page.before }
+  const known = new Set(fold.turns.map((turn) => turn.turnId))
+  const ended = (page.turns ?? []).filter((turn) => !known.has(turn.turnId) && isSettled(turn.state))
+  return {
+    ...fold,
+    turns: ended.length === 0 ? fold.turns : byOrdinal([...ended, ...fold.turns]),
+    entries: [...older, ...fold.entries],
+    before: page.before
+  }
 }
 
 // Items
@@ -290,6 +301,8 @@ const turnChange = (turn: TurnRow, { event, at }: Record): Partial<TurnRow> | nu
       return { interruptAskedAt: turn.interruptAskedAt ?? at }
     case "turn.quiet":
       return { quiet: event.quiet }
+    case "usage.reported":
+      return { usage: withUsage(turn.usage ?? nothingUsed, event.usage) }
     case "turn.settled":
       return {
         state: event.state,
@@ -315,7 +328,8 @@ const fresh = {
   interruptAskedAt: null,
   quiet: null,
   startedAt: null,
-  settledAt: null
+  settledAt: null,
+  usage: null
 } as const
 
 const queuedTurn = ({ threadId, version }: Record, event: Of<"turn.queued">): TurnRow => ({

@@ -27,6 +27,7 @@ import {
 } from "@turnkeeper/domain/thread/lifecycle"
 import { Schema } from "effect"
 import { tolerant } from "./Tolerant.ts"
+import { TurnUsage } from "./TurnUsage.ts"
 
 const sessionStatus = tolerant(SessionStatus)
 const turnState = tolerant(TurnState)
@@ -120,6 +121,8 @@ export const TurnRow = Schema.Struct({
   queuedAt: Millis,
   startedAt: time,
   settledAt: time,
+  /** What the provider reported so far, added up; null: nothing. An older server leaves it out. */
+  usage: Schema.optionalKey(Schema.NullOr(TurnUsage)),
   /** Order in the thread. Queued turns run in this order. */
   ordinal: Schema.Number
 })

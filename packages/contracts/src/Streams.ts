@@ -37,7 +37,12 @@ export const ShellCursor = Schema.Struct({ epoch: Schema.String, sequence: Schem
 export type ShellCursor = typeof ShellCursor.Type
 
 /** Entries in the order of their position; `before` is where the page of older ones ends, null: there are none. */
-export const Page = Schema.Struct({ entries: Schema.Array(Entry), before: Schema.NullOr(Schema.Int) })
+export const Page = Schema.Struct({
+  entries: Schema.Array(Entry),
+  before: Schema.NullOr(Schema.Int),
+  /** Those of the entries. An older server leaves them out. */
+  turns: Schema.optionalKey(Schema.Array(TurnRow))
+})
 export type Page = typeof Page.Type
 
 /** One thread at one version. */

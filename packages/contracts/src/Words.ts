@@ -5,6 +5,7 @@
  */
 import type { Decision } from "@turnkeeper/domain/runtime/ProviderEvent"
 import type { ThreadRow, TurnRow } from "./Rows.ts"
+import type { TurnUsage } from "./TurnUsage.ts"
 
 /** How a thread is doing, for a sign beside its words. */
 export type ThreadSign =
@@ -34,18 +35,20 @@ export const threadStatus = (
     return { sign: "stopping", words: "Stopping…" }
   }
   if (recovering !== null) return { sign: "reconnecting", words: `Reconnecting${progressOf(recovering)}` }
-  if (activeTurn?.quiet != null) return { sign: "quiet", words: `Quiet${since}` }
+  // Without a time: what is known is how long it works, not how long it has been silent.
+  if (activeTurn?.quiet != null) return { sign: "quiet", words: "Quiet" }
   if (row.sessionStatus === "running") return { sign: "working", words: `Working${since}` }
   if (row.sessionStatus === "starting") return { sign: "queued", words: "Starting" }
   if (latestTurn !== null && latestTurn.state === "sending") return { sign: "queued", words: "Sending" }
   if (row.queuedTurns > 0) return { sign: "queued", words: "Queued" }
   if (latestTurn?.state === "running") return { sign: "working", words: "Working" }
   if (latestTurn?.delivered === "unknown") return { sign: "doubtful", words: "Maybe not sent" }
-  // The newest turn may only have been cancelled behind the one that failed.
+  // The newest turn may only have been cancelled behind the one that failed, or was cut off with its session.
   if (latestTurn?.state === "error" || row.sessionStatus === "error") {
     return { sign: "failed", words: "Failed" }
   }
-  if (latestTurn?.state === "interrupted") return { sign: "interrupted", words: "Interrupted" }
+  const cutOff = latestTurn?.state === "cancelled" && row.lastError !== null
+  if (latestTurn?.state === "interrupted" || cutOff) return { sign: "interrupted", words: "Interrupted" }
   return { sign: "ready", words: "Ready" }
 }
 
@@ -68,13 +71,39 @@ export const turnEndWords = (turn: Pick<TurnRow, "state" | "delivered" | "reason
     case "interrupted":
       return turn.reason === null || turn.reason === "" ? "Interrupted" : turn.reason
     case "cancelled":
-      return `Not sent${why}`
+      // Its reason is a whole sentence already.
+      return turn.reason === null || turn.reason === "" ? "Not sent" : turn.reason
     case "steered":
       return "Went into the turn that runs"
     default:
       return null
   }
 }
+
+/** `12.3k tokens in, 8.1k cached, 890 out · $0.04`: what a turn has used; null where there is nothing to tell. */
+export const usageWords = (usage: TurnUsage | null | undefined): string | null => {
+  if (usage == null) return null
+  const { inputTokens, cachedInputTokens, outputTokens, costMicroUsd } = usage
+  const counts =
+    inputTokens + cachedInputTokens + outputTokens === 0
+      ? null
+      : [
+          `${amountWords(inputTokens)} tokens in`,
+          ...(cachedInputTokens === 0 ? [] : [`${amountWords(cachedInputTokens)} cached`]),
+          `${amountWords(outputTokens)} out`
+        ].join(", ")
+  const cost = costMicroUsd === 0 ? null : costWords(costMicroUsd / 1_000_000)
+  return [counts, cost].filter((words) => words !== null).join(" · ") || null
+}
+
+/** `890`, `12.3k`, `1.2M`. */
+const amountWords = (count: number): string => {
+  if (count < 1_000) return String(count)
+  // What rounds to a thousand thousands is a million.
+  return count < 999_950 ? `${(count / 1_000).toFixed(1)}k` : `${(count / 1_000_000).toFixed(1)}M`
+}
+
+const costWords = (dollars: number): string => (dollars < 0.01 ? "under $0.01" : `$${dollars.toFixed(2)}`)
 
 /** What each answer to an approval means. */
 export const decisionWords: Readonly<Record<Decision, string>> = {
@@ -111,6 +140,7 @@ const words: Readonly<Record<string, string>> = {
   TurnIdTaken: "This turn id was used before. Nothing was sent.",
   TurnNotFound: "There is no such turn in this thread.",
   NothingToInterrupt: "Nothing runs that could be interrupted.",
+  TurnNotRunning: "Only a turn that runs can be asked after. This one does not.",
   TurnNotQueued: "Only a message that still waits can be changed. This one does not.",
   TurnNotSettled: "Only a turn that has ended can be retried. This one has not.",
   QueueFull: "Too many messages wait in this thread. This one was not sent: try again when some are done.",

@@ -21,8 +21,11 @@ import {
   spaced,
   threadStatus,
   threadWords,
-  turnEndWords
+  turnEndWords,
+  usageWords
 } from "../src/Words.ts"
+import { nothingUsed } from "../src/TurnUsage.ts"
+import type { TurnUsage } from "../src/TurnUsage.ts"
 
 const throughJson = <T, E>(schema: Schema.Codec<T, E>) => {
   const codec = Schema.toCodecJson(schema)
@@ -172,8 +175,8 @@ describe("the data directory", () => {
 })
 
 const latest = (
-  state: "completed" | "error" | "interrupted" | "running",
-  delivered: "delivered" | "unknown"
+  state: "completed" | "error" | "interrupted" | "cancelled" | "running",
+  delivered: "delivered" | "not_delivered" | "unknown"
 ) => ({
   latestTurn: { turnId: "t1" as never, state, delivered }
 })
@@ -219,9 +222,11 @@ describe("words", () => {
     ["Queued", { queuedTurns: 1 }],
     ["Working", { sessionStatus: "running" as const }],
     ["Working · 2 m", { sessionStatus: "running" as const, activeTurn: active({}) }],
-    ["Quiet · 2 m", { sessionStatus: "running" as const, activeTurn: active({ quiet: "alive" }) }],
+    ["Quiet", { sessionStatus: "running" as const, activeTurn: active({ quiet: "alive" }) }],
     ["Stopping…", { sessionStatus: "running" as const, activeTurn: active({ interruptAskedAt: 1 }) }],
     ["Failed", { sessionStatus: "error" as const }],
+    ["Ready", latest("cancelled", "not_delivered")],
+    ["Interrupted", { ...latest("cancelled", "not_delivered"), lastError: "The server restarted" }],
     [
       "Reconnecting 2/5",
       { sessionStatus: "running" as const, recovering: { message: "", attempt: 2, limit: 5 } }
@@ -240,6 +245,22 @@ describe("words", () => {
       "may or may not"
     )
     expect(turnEndWords({ state: "running", delivered: null, reason: null })).toBe(null)
+    const cancelled = { state: "cancelled", delivered: "not_delivered" } as const
+    expect(turnEndWords({ ...cancelled, reason: null })).toBe("Not sent")
+    expect(turnEndWords({ ...cancelled, reason: "Not sent: the turn before it failed" })).toBe(
+      "Not sent: the turn before it failed"
+    )
+  })
+
+  it("of what was used are short, and name a price only where there is one", () => {
+    const used = (inputTokens: number, outputTokens: number, more: Partial<TurnUsage> = {}) =>
+      usageWords({ ...nothingUsed, inputTokens, outputTokens, ...more })
+    expect(usageWords(null)).toBe(null)
+    expect(used(0, 0)).toBe(null)
+    expect(used(999, 5)).toBe("999 tokens in, 5 out")
+    expect(used(12_345, 1_000, { cachedInputTokens: 8_100 })).toBe("12.3k tokens in, 8.1k cached, 1.0k out")
+    expect(used(999_960, 1, { costMicroUsd: 1_234_000 })).toBe("1.0M tokens in, 1 out · $1.23")
+    expect(used(0, 0, { costMicroUsd: 400 })).toBe("under $0.01")
   })
 
   it("a thread's sign and words say the same", () => {

@@ -225,6 +225,36 @@ describe("a fold", () => {
     expect(elsewhere.entries.map((entry) => entry.id)).toEqual(["b", "c"])
   })
 
+  it("takes the turns of an older page, and keeps what it knows of a turn itself", () => {
+    const turns = [turn("older", "error", 0), turn("old", "running", 1), turn("odd", "queued", 2)]
+    const whole = withOlder(start, { entries: [text("z", 4, "older")], before: null, turns } as never)
+    expect(whole.turns.map((row) => [row.turnId, row.state])).toEqual([
+      ["older", "error"],
+      ["old", "completed"]
+    ])
+    expect(whole.turns[1]).toBe(start.turns[0])
+    // Over a later snapshot that joins the pages.
+    const later = snapshot({ version: 20, entries: [text("b", 6), text("c", 15)], before: 6 })
+    expect(after(whole, later).turns.map((row) => row.turnId)).toEqual(["older", "old"])
+    // Of a server that tells none.
+    const untold = { entries: [text("z", 4, "older")], before: null } as never
+    expect(withOlder(start, untold).turns).toBe(start.turns)
+  })
+
+  it("adds up what a turn uses, until it has settled", () => {
+    const usage = { inputTokens: 10, cachedInputTokens: 4, outputTokens: 2, reasoningTokens: 1, costUsd: 0.1 }
+    const used = (turnId: string) => ({ type: "usage.reported", turnId, usage })
+    const fold = after(start, event(11, queued("new")), event(12, used("new")), event(13, used("new")))
+    expect(fold.turns[1]?.usage).toEqual({
+      inputTokens: 20,
+      cachedInputTokens: 8,
+      outputTokens: 4,
+      reasoningTokens: 2,
+      costMicroUsd: 200_000
+    })
+    expect(after(fold, event(14, used("old"))).turns[0]).toBe(start.turns[0])
+  })
+
   it("knows nothing after a reset, and nothing fits before a snapshot", () => {
     expect(after(start, { type: "reset", reason: "unknown_epoch" })).toBeNull()
     expect(joined(null, event(1, queued("one")) as ThreadItem).fault).toEqual({ type: "no_snapshot" })

@@ -263,7 +263,7 @@ const verifyCommand = Command.make("verify", { data, json }, verifyData).pipe(
 )
 
 const rebuildCommand = Command.make("rebuild", { data, json }, rebuildData).pipe(
-  Command.withDescription("Make the tables anew from the log, while no server works")
+  Command.withDescription("Make the tables anew from the log; a server works on meanwhile")
 )
 
 const backupCommand = Command.make(

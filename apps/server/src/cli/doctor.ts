@@ -5,7 +5,7 @@
 import { files, Lock } from "@turnkeeper/contracts/Discovery"
 import type { ProviderRow } from "@turnkeeper/contracts/Providers"
 import { healthWords } from "@turnkeeper/contracts/Providers"
-import { Context, Effect, Layer, References, Result, Schema } from "effect"
+import { Context, Effect, Layer, Result, Schema } from "effect"
 import * as fs from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -37,8 +37,7 @@ export const doctor = Effect.fn("cli.doctor")(function* (options: DoctorOptions)
   const { schemaVersion } = yield* Effect.promise(() => import("../store/Migrations.ts"))
   const here = [nodeCheck(process.versions.node), ...dataChecks(options.data, schemaVersion)]
   const looked = yield* Effect.raceFirst(
-    // Standard output belongs to the report.
-    Effect.provideService(lookAround(options), References.LogToStderr, true),
+    lookAround(options),
     Effect.andThen(stop.asked, Effect.fail(failed("Stopped.")))
   )
   const checks = [...here, ...looked.checks, ...looked.rows.map((row) => providerCheck(row, looked.named))]

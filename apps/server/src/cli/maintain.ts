@@ -1,22 +1,47 @@
-/** `turnkeeper verify` and `turnkeeper backup`: the database itself, whether or not a server works on it. */
-import { Effect } from "effect"
+/** `turnkeeper verify`, `backup` and `rebuild`: the database itself, whether or not a server works on it. */
+import { Effect, References, Stream } from "effect"
 import { existsSync } from "node:fs"
 import type { CopyFailed } from "../maintenance/backup.ts"
 import type { Verdict } from "../maintenance/verify.ts"
-import { failed } from "./Outcome.ts"
+import { visit } from "./follow.ts"
+import { codes, CommandFailed, failed } from "./Outcome.ts"
 import { printJson, terminal } from "./print.ts"
+import type { Progress } from "./progress.ts"
+import { makeProgress } from "./progress.ts"
+import { Stop } from "./Stop.ts"
 
 interface Options {
   readonly data: string
   readonly json: boolean
 }
 
+/**
+ * With a line on the screen that shows how far it is; the line goes with the work. Whoever wants it to stop takes
+ * it back: what it had made goes, too.
+ */
+const watched = <A, E, R>(json: boolean, work: (progress: Progress) => Effect.Effect<A, E, R>) =>
+  Effect.gen(function* () {
+    const progress = makeProgress(process.stderr, { quiet: json })
+    const { asked } = yield* Stop
+    const stopped = new CommandFailed({
+      code: codes.stopped,
+      message: "Stopped: nothing was changed.",
+      rule: null
+    })
+    return yield* Effect.raceFirst(work(progress), Effect.andThen(asked, Effect.fail(stopped))).pipe(
+      Effect.ensuring(Effect.sync(progress.end))
+    )
+  })
+
 /** Ends with an error where the tables are not what the log says. */
 export const verifyData = ({ data, json }: Options) =>
   Effect.gen(function* () {
     const { verify } = yield* Effect.promise(() => import("../maintenance/verify.ts"))
     if (!json) terminal.note("Making the tables anew from a copy of the log, to compare …")
-    const verdict = yield* verify(yield* databaseOf(data), data).pipe(Effect.mapError(cannot))
+    const database = yield* databaseOf(data)
+    const verdict = yield* watched(json, ({ show }) =>
+      verify(database, data, (stage, share) => show(stages[stage], share)).pipe(Effect.mapError(cannot))
+    )
     if (json) printJson(verdict)
     const wrong = findings(verdict)
     if (!json) {
@@ -26,6 +51,13 @@ export const verifyData = ({ data, json }: Options) =>
     if (wrong.length > 0) return yield* failed("The database is not what its log says.")
     if (!json) terminal.text(verdict.outdated ? outdated : "The tables are what the log says.\n")
   })
+
+const stages = {
+  copying: "copying the database",
+  inspecting: "looking at the file",
+  reading: "reading the log",
+  comparing: "comparing"
+} as const
 
 const outdated =
   "The tables are of another version of this program; its next start makes them anew, so they were not compared.\n"
@@ -48,23 +80,46 @@ export const backupData = ({ data, json }: Options, file: string) =>
       terminal.note(`The database is in ${file}. To use it, put it into a data directory as turnkeeper.db.`)
   })
 
+/** By the server where one works on the directory, else by itself. */
 export const rebuildData = ({ data, json }: Options) =>
   Effect.gen(function* () {
-    const { rebuild } = yield* Effect.promise(() => import("../maintenance/rebuild.ts"))
+    const { rebuildOffline } = yield* Effect.promise(() => import("../maintenance/offline.ts"))
     const database = yield* databaseOf(data)
     if (!existsSync(database)) return yield* failed(`There is no database in ${data}.`)
     if (!json) terminal.note("Making the tables anew …")
-    const rebuilt = yield* rebuild(data).pipe(
-      Effect.catchTag("DataDirectoryInUse", ({ address, pid }) =>
-        Effect.fail(
-          failed(`A server works on ${data} (${address ?? `process ${pid ?? "unknown"}`}). Stop it first.`)
-        )
-      ),
-      Effect.catch((error) => Effect.fail(error._tag === "CommandFailed" ? error : cannot(error)))
-    )
-    if (json) printJson(rebuilt)
-    else terminal.text(`${rebuilt.events} events, ${rebuilt.unreadable} unreadable\n`)
+    const { events, unreadable } = yield* watched(json, ({ show }) => {
+      const told = ({ events, share }: { readonly events: number; readonly share: number }) =>
+        show(`${events} events`, share)
+      return rebuildOffline(data, told).pipe(
+        // What is said of the end is said below; trouble goes where it does not mix with the answer.
+        Effect.provideService(References.MinimumLogLevel, "Warn"),
+        Effect.provideService(References.LogToStderr, true),
+        Effect.catchTag("DataDirectoryInUse", () => rebuildByServer(data, told)),
+        Effect.catch((error) => Effect.fail(error._tag === "CommandFailed" ? error : cannot(error)))
+      )
+    })
+    if (json) printJson({ events, unreadable })
+    else terminal.text(`${events} events, ${unreadable} unreadable\n`)
   })
+
+const rebuildByServer = (
+  data: string,
+  told: (counts: { readonly events: number; readonly share: number }) => void
+) =>
+  visit(data, (client) =>
+    client["maintenance.rebuild"]({}).pipe(
+      Stream.tap((item) => Effect.sync(() => told(item))),
+      Stream.filter(({ done }) => done),
+      Stream.runHead
+    )
+  ).pipe(
+    Effect.flatMap(
+      (last): Effect.Effect<{ readonly events: number; readonly unreadable: number }, CommandFailed> =>
+        last._tag === "Some"
+          ? Effect.succeed(last.value)
+          : Effect.fail(failed("The server ended before the tables were made anew. The old ones are in use."))
+    )
+  )
 
 const databaseOf = (data: string) =>
   Effect.map(

@@ -28,13 +28,15 @@ import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Batch, Step } from "../projection/Batch.ts"
 import type { Rebuilt } from "../projection/Projection.ts"
-import { applyAll, isOutdated, rebuildAll } from "../projection/Projection.ts"
+import { isOutdated, rebuildAll, writesOf as tableWritesOf } from "../projection/Projection.ts"
 import type { NewEvent } from "../store/EventLog.ts"
 import { append, newestSequence, projectStream, threadStream, versionsOf } from "../store/EventLog.ts"
 import type { Deletion } from "../store/Forgetting.ts"
 import { noteDeletions } from "../store/Forgetting.ts"
 import type { NewReceipt, StoredReceipt } from "../store/Receipts.ts"
 import { receiptsOf, writeReceipts } from "../store/Receipts.ts"
+import type { Write } from "../store/rows.ts"
+import { runWrite } from "../store/rows.ts"
 import { pragma, Reader, Writer } from "../store/Sqlite.ts"
 import { faultOf, unavailable } from "../store/storageFault.ts"
 import type { JournalEntry } from "../store/TextJournal.ts"
@@ -74,6 +76,11 @@ export class Commit extends Context.Service<
      * to be short; it must not change what the log says of anything that is not deleted.
      */
     readonly upkeep: <A>(step: Upkeep<A>) => Effect.Effect<A, StorageUnavailable>
+    /**
+     * Lends the pen: while `work` runs nothing is committed, and it may write by a connection of its own, to
+     * anything but the log. Changes wait for it, so it has to be short.
+     */
+    readonly lend: <A>(work: Effect.Effect<A, StorageUnavailable>) => Effect.Effect<A, StorageUnavailable>
   }
 >()("server/engine/Commit") {
   static readonly layer = Layer.effect(
@@ -88,12 +95,16 @@ export class Commit extends Context.Service<
       if (yield* unavailable(isOutdated(sql))) yield* rebuildWith(sql, log)
       yield* Effect.forkScoped(run(queue, { sql, log, publish: feed.publish }))
 
-      const enqueue = Effect.fnUntraced(function* <A, E>(jobOf: (done: Deferred.Deferred<A, E>) => Job) {
-        const done = yield* Deferred.make<A, E>()
-        const taken = yield* Queue.offer(queue, jobOf(done))
-        if (!taken) return yield* new StorageUnavailable({ retryable: true })
-        return yield* Deferred.await(done)
-      })
+      const enqueue = <A, E>(jobOf: (done: Deferred.Deferred<A, E>) => Job) =>
+        Effect.suspend((): Effect.Effect<A, E | StorageUnavailable> => {
+          const done = Deferred.makeUnsafe<A, E>()
+          const one = jobOf(done)
+          if (Queue.offerUnsafe(queue, one)) return Deferred.await(done)
+          // Full: then the author waits. Or closed.
+          return Effect.flatMap(Queue.offer(queue, one), (taken): Effect.Effect<A, E | StorageUnavailable> =>
+            taken ? Deferred.await(done) : Effect.fail(new StorageUnavailable({ retryable: true }))
+          )
+        })
 
       return Commit.of({
         submit: (change) =>
@@ -111,7 +122,9 @@ export class Commit extends Context.Service<
           job(done, (door) => rebuildWith(door.sql, door.log))
         ),
         upkeep: <A>(step: Upkeep<A>) =>
-          enqueue<A, StorageUnavailable>((done) => job(done, (door) => upkeepWith(door.sql, door.log, step)))
+          enqueue<A, StorageUnavailable>((done) => job(done, (door) => upkeepWith(door.sql, door.log, step))),
+        lend: <A>(work: Effect.Effect<A, StorageUnavailable>) =>
+          enqueue<A, StorageUnavailable>((done) => job(done, () => work))
       })
     })
   )
@@ -270,7 +283,9 @@ const commitTogether = Effect.fnUntraced(function* (door: Door, members: Readonl
       sql,
       plan.accepted.some(({ member }) => mustSurvive(member.change))
     )
-    yield* transaction(sql, write(sql, plan))
+    yield* sql.transact((run) => {
+      for (const write of writesOf(plan)) runWrite(run, write)
+    })
     log.advance(plan)
     yield* Metric.update(batches, 1)
     yield* Metric.update(committedEvents, plan.events.length)
@@ -290,13 +305,13 @@ const commitTogether = Effect.fnUntraced(function* (door: Door, members: Readonl
 const mustSurvive = (change: Change): boolean =>
   change.receipt !== null || change.events.some((event) => event.type === "turn.send_started")
 
-const write = (sql: SqlClient, plan: Plan) =>
-  append(sql, plan.events).pipe(
-    Effect.andThen(writeReceipts(sql, plan.receipts)),
-    Effect.andThen(applyAll(sql, plan.batch)),
-    Effect.andThen(noteDeletions(sql, plan.deletions)),
-    Effect.andThen(writeJournal(sql, plan.journal))
-  )
+const writesOf = (plan: Plan): ReadonlyArray<Write> => [
+  append(plan.events),
+  writeReceipts(plan.receipts),
+  ...tableWritesOf(plan.batch),
+  noteDeletions(plan.deletions),
+  ...writeJournal(plan.journal)
+]
 
 /**
  * BEGIN to COMMIT on the connection that nobody else uses. Whatever fails, COMMIT included, is followed by
@@ -489,8 +504,9 @@ const openLog = (sql: SqlClient): Effect.Effect<Log, StorageUnavailable> =>
     let newest: number | null = null
     let durability: boolean | null = null
 
-    /** Keeps the streams that changed last. */
+    /** Keeps the streams that changed last. Streamed text changes no version. */
     const remember = (stream: string, version: number) => {
+      if (heads.get(stream) === version) return
       heads.delete(stream)
       heads.set(stream, version)
       if (heads.size <= limits.versions) return

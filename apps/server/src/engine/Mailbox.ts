@@ -87,6 +87,8 @@ interface Letter {
   readonly lane: Array<Letter>
 }
 
+type Settled = Exit.Exit<Committed | null, CommandFailure>
+
 /** The storage refused a letter that must not be lost. */
 interface Stalled {
   readonly delayMs: number
@@ -96,6 +98,8 @@ interface Verdict {
   readonly events: ReadonlyArray<ThreadEvent>
   readonly cause: Cause
   readonly receipt: Receipt | null
+  /** The state after the events, where the rule has come to it anyway. */
+  readonly after?: ThreadState
 }
 
 export const make = (
@@ -152,18 +156,25 @@ export const make = (
       )
     )
 
-  const settle = (letter: Letter, exit: Exit.Exit<Committed | null, CommandFailure>) =>
+  const settle = (letter: Letter, exit: Settled) =>
     Effect.sync(() => {
       working = false
       Deferred.doneUnsafe(letter.done, exit)
     })
 
   const carryOut = (letter: Letter): Effect.Effect<Committed | null, CommandFailure> =>
-    Effect.gen(function* () {
-      const verdict = yield* letter.rule(standing)
-      if (verdict === null || (verdict.events.length === 0 && verdict.receipt === null)) return null
-      const after = verdict.events.reduce(evolve, standing.state)
-      const at = yield* Clock.currentTimeMillis
+    // Suspended: a rule that throws breaks its letter, not the mailbox.
+    Effect.flatMap(
+      Effect.suspend(() => letter.rule(standing)),
+      (verdict) =>
+        verdict === null || (verdict.events.length === 0 && verdict.receipt === null)
+          ? Effect.succeed(null)
+          : written(letter, verdict)
+    )
+
+  const written = (letter: Letter, verdict: Verdict): Effect.Effect<Committed | null, CommandFailure> =>
+    Effect.flatMap(Clock.currentTimeMillis, (at) => {
+      const after = verdict.after ?? verdict.events.reduce(evolve, standing.state)
       const change = {
         stream: "thread",
         threadId,
@@ -172,21 +183,29 @@ export const make = (
         at,
         ...verdict
       } as const
-      const committed = yield* around.commit
-        .submit(change)
-        .pipe(Effect.catchTag("VersionConflict", () => reload))
-      if (committed === null) return yield* carryOut(letter)
-      const version = standing.version + verdict.events.filter((event) => !isStreamed(event)).length
-      if (committed.version === version) {
-        standing = { state: after, version }
-        if (!verdict.events.every(isStreamed)) around.changed(threadId)
-        return committed
-      }
-      // A repeated command is answered with what was committed then; the state is not touched by it. What lies
-      // ahead of us was committed although we were told that it failed.
-      if (committed.version > version) yield* reload
-      return committed
+      return around.commit.submit(change).pipe(
+        Effect.catchTag("VersionConflict", () => reload),
+        Effect.flatMap((committed) =>
+          committed === null ? carryOut(letter) : taken(verdict, after, committed)
+        )
+      )
     })
+
+  const taken = (
+    { events }: Verdict,
+    after: ThreadState,
+    committed: Committed
+  ): Effect.Effect<Committed, StorageUnavailable> => {
+    const version = standing.version + events.filter((event) => !isStreamed(event)).length
+    if (committed.version === version) {
+      standing = { state: after, version }
+      if (!events.every(isStreamed)) around.changed(threadId)
+    }
+    // A repeated command is answered with what was committed then; the state is not touched by it. What lies
+    // ahead of us was committed although we were told that it failed.
+    if (committed.version > version) return Effect.as(reload, committed)
+    return Effect.succeed(committed)
+  }
 
   /**
    * The thread has a commit that is not ours: one that the storage denied, or, against all rules, somebody
@@ -200,22 +219,50 @@ export const make = (
     return null
   })
 
-  const worker = Effect.gen(function* () {
-    const letter = yield* next
-    const exit = yield* Effect.exit(carryOut(letter))
+  let looks = false
+
+  /**
+   * What the storage refused may be there all the same (its commit was denied, not undone). Its author may never
+   * ask again, so the thread looks by itself: else what was committed is owed and nobody does it (L14).
+   */
+  const lookLater = () => {
+    if (looks) return
+    looks = true
+    const rule = () =>
+      Effect.gen(function* () {
+        const found = yield* around.load(threadId)
+        looks = false
+        return found.version > standing.version ? yield* reload : null
+      })
+    control.push({ rule, patient: true, lane: control, done: Deferred.makeUnsafe() })
+  }
+
+  /** What became of a letter: it is settled, or takes its place again until the storage may be better. */
+  const concluded = (letter: Letter, exit: Settled): Effect.Effect<void> => {
     const trouble = letter.patient ? storageTrouble(exit) : null
     if (trouble === null) {
       if (Exit.isSuccess(exit)) lastDelayMs = 0
-      return yield* settle(letter, exit)
+      else if (storageTrouble(exit) !== null) lookLater()
+      return settle(letter, exit)
     }
     if (!trouble.retryable) {
-      yield* Effect.logError(`The tables refused what happened to thread ${threadId}; it was left out`)
-      return yield* settle(letter, Exit.succeed(null))
+      return Effect.andThen(
+        Effect.logError(`The tables refused what happened to thread ${threadId}; it was left out`),
+        settle(letter, Exit.succeed(null))
+      )
     }
     letter.lane.unshift(letter)
     lastDelayMs = Math.min(Math.max(20, lastDelayMs * 2), 1_000)
     stalled = { delayMs: lastDelayMs }
-  }).pipe(Effect.forever)
+    return Effect.void
+  }
+
+  const worker = Effect.flatMap(next, (letter) =>
+    Effect.flatMap(Effect.exit(carryOut(letter)), (exit) => concluded(letter, exit))
+  ).pipe(Effect.forever)
+
+  const said = (happenings: ReadonlyArray<Happening>, cause: Cause) =>
+    Effect.asVoid(ordinary(post(provider, { rule: happened(happenings, cause), patient: true })))
 
   const mailbox: Mailbox = {
     threadId,
@@ -236,11 +283,9 @@ export const make = (
     tell: (happening, cause) =>
       Effect.asVoid(ordinary(post(control, { rule: happened([happening], cause), patient: true }))),
     hear: (happenings, cause) =>
-      Effect.forEach(
-        chunks(happenings),
-        (chunk) => ordinary(post(provider, { rule: happened(chunk, cause), patient: true })),
-        { discard: true }
-      ),
+      happenings.length <= batchMax
+        ? said(happenings, cause)
+        : Effect.forEach(chunks(happenings), (chunk) => said(chunk, cause), { discard: true }),
     begin: (owed) =>
       Effect.suspend(() => {
         let owes = false
@@ -284,17 +329,17 @@ const commandRule =
 
 const happened =
   (happenings: ReadonlyArray<Happening>, cause: Cause): Letter["rule"] =>
-  (standing) =>
-    Effect.sync(() => {
-      const events: Array<ThreadEvent> = []
-      let state = standing.state
-      for (const happening of happenings) {
-        const caused = observe(happening, state)
-        state = caused.reduce(evolve, state)
-        events.push(...caused)
+  (standing) => {
+    const events: Array<ThreadEvent> = []
+    let state = standing.state
+    for (const happening of happenings) {
+      for (const event of observe(happening, state)) {
+        state = evolve(state, event)
+        events.push(event)
       }
-      return { events, cause, receipt: null }
-    })
+    }
+    return Effect.succeed({ events, cause, receipt: null, after: state })
+  }
 
 const repaired =
   (live: Live, occasion: Occasion, version: number | null): Letter["rule"] =>
@@ -306,11 +351,9 @@ const repaired =
     })
 
 const chunks = <A>(all: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A>> =>
-  all.length <= batchMax
-    ? [all]
-    : Array.from({ length: Math.ceil(all.length / batchMax) }, (_, n) =>
-        all.slice(n * batchMax, (n + 1) * batchMax)
-      )
+  Array.from({ length: Math.ceil(all.length / batchMax) }, (_, n) =>
+    all.slice(n * batchMax, (n + 1) * batchMax)
+  )
 
 const storageTrouble = (exit: Exit.Exit<unknown, CommandFailure>): StorageUnavailable | null => {
   if (Exit.isSuccess(exit)) return null

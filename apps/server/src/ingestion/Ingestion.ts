@@ -65,22 +65,29 @@ export const ingest = (
 /** Neighbouring pieces of one text are one piece. */
 export const coalesced = (events: ReadonlyArray<ProviderEvent>): ReadonlyArray<ProviderEvent> => {
   const out: Array<ProviderEvent> = []
+  /** The last one of `out`, where it is text: a copy, so that it may grow. */
+  let text: Growing | null = null
   for (const event of events) {
-    const last = out.at(-1)
-    const joined = last === undefined ? null : join(last, event)
-    if (joined === null) out.push(event)
-    else out[out.length - 1] = joined
+    if (event.type !== "text.delta") {
+      text = null
+      out.push(event)
+    } else if (text !== null && continues(text, event)) {
+      text.text += event.text
+    } else {
+      text = { ...event }
+      out.push(text)
+    }
   }
   return out
 }
 
-const join = (first: ProviderEvent, second: ProviderEvent): ProviderEvent | null => {
-  if (first.type !== "text.delta" || second.type !== "text.delta") return null
+type Piece = Extract<ProviderEvent, { readonly type: "text.delta" }>
+type Growing = Omit<Piece, "text"> & { text: string }
+
+const continues = (first: Growing, second: Piece): boolean => {
   if (first.providerTurnId !== second.providerTurnId || first.providerItemId !== second.providerItemId)
-    return null
-  const contiguous =
-    first.offset === undefined
-      ? second.offset === undefined
-      : second.offset === first.offset + first.text.length
-  return contiguous ? { ...first, text: first.text + second.text } : null
+    return false
+  return first.offset === undefined
+    ? second.offset === undefined
+    : second.offset === first.offset + first.text.length
 }

@@ -13,14 +13,15 @@ import { Settings } from "../Settings.ts"
 import { expireReceipts, expiryOf } from "../store/Receipts.ts"
 import type { Writer } from "../store/Sqlite.ts"
 import { forgetStep } from "./forget.ts"
+import { Rebuild } from "./Rebuild.ts"
 import { vacuumStep } from "./vacuum.ts"
 
 export class Upkeep extends Context.Service<
   Upkeep,
   {
     /**
-     * Does all that is due now: histories of deleted threads, expired receipts, free pages. The pages wait for
-     * the next time where commits wait.
+     * Does all that is due now: what a rebuilding has left, histories of deleted threads, expired receipts, free
+     * pages. The pages wait for the next time where commits wait, the histories where the tables are made anew.
      */
     readonly run: Effect.Effect<void, StorageUnavailable>
   }
@@ -30,6 +31,7 @@ export class Upkeep extends Context.Service<
     Effect.gen(function* () {
       const commit = yield* Commit
       const load = yield* CommitLoad
+      const rebuild = yield* Rebuild
       const { upkeepEveryMs, receiptsKeptMs, receiptsMax } = yield* Settings
 
       /** Steps until one says that nothing was left, or `goesOn` no longer does. */
@@ -43,7 +45,11 @@ export class Upkeep extends Context.Service<
 
       const run = Effect.gen(function* () {
         const before = (yield* Clock.currentTimeMillis) - receiptsKeptMs
-        yield* steps((sql) => Effect.map(forgetStep(sql), (left) => left === "more"))
+        yield* rebuild.clear
+        yield* steps(
+          (sql) => Effect.map(forgetStep(sql), (left) => left === "more"),
+          () => !rebuild.underWay()
+        )
         const expiry = yield* commit.upkeep((sql) => expiryOf(sql, before, receiptsMax))
         yield* steps((sql) => Effect.map(expireReceipts(sql, expiry), (gone) => gone > 0))
         yield* steps(

@@ -1,20 +1,22 @@
 /**
- * Holds the tables against the log (L15): a copy of the database is made, its tables are made anew from its
- * log, and both are compared row by row. The database itself is only read, and whoever writes to it goes on.
+ * Holds the tables against the log (L15): a copy of the database is made, the tables are made a second time in it
+ * from its log, and both are compared row by row. The database itself is only read, and whoever writes to it goes
+ * on.
  *
- * It needs room for two copies. What streams is in no event yet and is not compared; neither is a deleted
- * thread whose rows are on their way out.
+ * It needs room for the copy. What streams is in no event yet and is not compared; neither is a deleted thread
+ * whose rows are on their way out.
  */
 import { Effect } from "effect"
-import type { SqlClient } from "effect/sql/SqlClient"
-import type { SqlError } from "effect/sql/SqlError"
 import * as fs from "node:fs"
+import { DatabaseSync } from "node:sqlite"
 import { join } from "node:path"
 import type { Rebuilt } from "../projection/Projection.ts"
-import { isOutdated, projections, rebuildAll } from "../projection/Projection.ts"
+import { isOutdated, projections } from "../projection/Projection.ts"
 import { migrated } from "../store/Migrations.ts"
 import * as Sqlite from "../store/Sqlite.ts"
+import { readingLog, runsOf } from "./Anew.ts"
 import { CopyFailed, backup } from "./backup.ts"
+import { clearStep, createShadow, inTransaction, openShadow, shadowOf } from "./shadow.ts"
 
 export interface Difference {
   readonly table: string
@@ -32,25 +34,33 @@ export interface Verdict extends Rebuilt {
   readonly outdated: boolean
 }
 
-/** `directory`: where the copies go, with as much room as two of the database; they are gone afterwards. */
-export const verify = (database: string, directory: string) =>
+/** What it does now, and how far it is with it, 0 to 1. */
+export type Told = (stage: "copying" | "inspecting" | "reading" | "comparing", share: number) => void
+
+/** `directory`: where the copy goes, with as much room as two of the database; it is gone afterwards. */
+export const verify = (database: string, directory: string, told: Told = () => {}) =>
   Effect.acquireUseRelease(
-    Effect.try({
-      try: () => fs.mkdtempSync(join(directory, "verify-")),
-      catch: (cause) => new CopyFailed({ reason: String(cause) })
-    }),
+    attempt(() => fs.mkdtempSync(join(directory, "verify-"))),
     (place) =>
       Effect.gen(function* () {
-        const [was, anew] = [join(place, "was.db"), join(place, "anew.db")]
-        yield* backup(database, was)
-        const { damage, outdated } = yield* inspected(was)
-        yield* backup(was, anew)
-        return yield* compared(was, anew, { damage, outdated })
+        const copy = join(place, "copy.db")
+        told("copying", 0)
+        yield* backup(database, copy)
+        told("inspecting", 0)
+        const found = yield* inspected(copy)
+        const verdict: Verdict = { ...(yield* compared(copy, found.outdated, told)), ...found }
+        return verdict
       }),
     (place) => Effect.sync(() => fs.rmSync(place, { recursive: true, force: true }))
   )
 
-const inspected = (was: string) =>
+const attempt = <A>(body: () => A) =>
+  Effect.try({
+    try: body,
+    catch: (cause) => new CopyFailed({ reason: cause instanceof Error ? cause.message : String(cause) })
+  })
+
+const inspected = (copy: string) =>
   Effect.gen(function* () {
     const sql = yield* Sqlite.Writer
     const outdated = yield* isOutdated(sql)
@@ -64,37 +74,71 @@ const inspected = (was: string) =>
       ...(outdated || index._tag === "Success" ? [] : ["The search index is not that of the messages"])
     ]
     return { damage, outdated }
-  }).pipe(Effect.provide(migrated(Sqlite.layer({ filename: was }))))
+  }).pipe(Effect.provide(migrated(Sqlite.layer({ filename: copy }))))
 
-const compared = (was: string, anew: string, found: Pick<Verdict, "damage" | "outdated">) =>
-  Effect.gen(function* () {
-    const sql = yield* Sqlite.Writer
-    yield* sql`BEGIN`
-    const rebuilt = yield* rebuildAll(sql)
-    yield* sql`COMMIT`
-    yield* sql`ATTACH ${was} AS was`
-    const all = found.outdated
-      ? []
-      : yield* Effect.forEach(projections, ({ table }) => difference(sql, table))
-    const verdict: Verdict = {
-      ...rebuilt,
-      ...found,
-      differences: all.filter(({ extra, missing }) => extra + missing > 0)
-    }
-    return verdict
-  }).pipe(Effect.provide(migrated(Sqlite.layer({ filename: anew }))))
+const compared = (copy: string, outdated: boolean, told: Told) =>
+  Effect.acquireUseRelease(
+    attempt(() => ({ write: openShadow(copy), read: new DatabaseSync(copy, { readOnly: true }) })),
+    ({ read, write }) =>
+      Effect.gen(function* () {
+        const rebuilt = yield* filled(write, read, (share) => told("reading", share))
+        const differences: Array<Difference> = []
+        for (const [index, { table }] of outdated ? [] : projections.entries()) {
+          told("comparing", index / projections.length)
+          const found = yield* attempt(() => difference(write, table))
+          if (found.extra + found.missing > 0) differences.push(found)
+          yield* Effect.yieldNow
+        }
+        return { ...rebuilt, differences }
+      }),
+    ({ read, write }) =>
+      Effect.sync(() => {
+        read.close()
+        write.close()
+      })
+  )
 
-const difference = (sql: SqlClient, table: string): Effect.Effect<Difference, SqlError> =>
-  Effect.gen(function* () {
-    const rows = (schema: string) => `SELECT * FROM ${schema}.${table} ${table === "projects" ? "" : whole}`
-    const count = (one: string, other: string) =>
-      Effect.map(
-        sql.unsafe<{ n: number }>(`SELECT count(*) AS n FROM (${rows(one)} EXCEPT ${rows(other)})`),
-        ([row]) => row?.n ?? 0
-      )
-    return { table, missing: yield* count("main", "was"), extra: yield* count("was", "main") }
+/** Makes the second set of the tables, a page of the log at a time. */
+const filled = Effect.fnUntraced(function* (
+  write: DatabaseSync,
+  read: DatabaseSync,
+  told: (share: number) => void
+) {
+  const next = yield* attempt(() => {
+    // A copy that nobody needs after a power cut.
+    write.exec("PRAGMA synchronous = OFF")
+    while (inTransaction(write, () => clearStep(write))) continue
+    inTransaction(write, () => createShadow(write))
+    return readingLog(read)
   })
+  const runs = runsOf(write, shadowOf)
+  let events = 0
+  let unreadable = 0
+  for (let complete = false; !complete;) {
+    const page = yield* attempt(() => {
+      const page = next()
+      inTransaction(write, () => {
+        for (const run of runs(page.writes)) run()
+      })
+      return page
+    })
+    events += page.events
+    unreadable += page.unreadable
+    complete = page.complete
+    told(page.share)
+    yield* Effect.yieldNow
+  }
+  const rebuilt: Rebuilt = { events, unreadable }
+  return rebuilt
+})
 
-const whole = `WHERE thread_id NOT IN (
-  SELECT thread_id FROM was.forgetting WHERE newest_version IS NOT NULL
-)`
+const difference = (database: DatabaseSync, table: string): Difference => {
+  const rows = (name: string) => `SELECT * FROM ${name} ${table === "projects" ? "" : whole}`
+  const count = (one: string, other: string) =>
+    Number(
+      database.prepare(`SELECT count(*) AS n FROM (${rows(one)} EXCEPT ${rows(other)})`).get()?.["n"] ?? 0
+    )
+  return { table, missing: count(shadowOf(table), table), extra: count(table, shadowOf(table)) }
+}
+
+const whole = `WHERE thread_id NOT IN (SELECT thread_id FROM forgetting WHERE newest_version IS NOT NULL)`

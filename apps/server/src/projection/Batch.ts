@@ -2,14 +2,13 @@
  * What one group commit means for the tables, and what a table has to offer to take part.
  *
  * Promise (L15): the rows after a batch depend on the log alone, not on how it was cut into batches. So
- * `apply` reads nothing but the batch and the rows it changes, by key, and its work per event is constant.
+ * `writes` reads nothing but the batch; its statements touch the rows they change, by key, and nothing else.
+ * Its work per event is constant.
  */
 import type { ThreadId } from "@turnkeeper/domain/ids"
 import type { ThreadState } from "@turnkeeper/domain/thread/State"
-import type { Effect } from "effect"
-import type { SqlClient } from "effect/sql/SqlClient"
-import type { SqlError } from "effect/sql/SqlError"
 import type { ProjectRecord, ThreadRecord } from "../engine/Change.ts"
+import type { Write } from "../store/rows.ts"
 
 /** One stored event of a thread, with a state that it led to: right after it, or after its whole change. */
 export interface Step {
@@ -25,7 +24,8 @@ export interface Batch {
 
 export interface Projection {
   readonly table: string
-  readonly apply: (sql: SqlClient, batch: Batch) => Effect.Effect<void, SqlError>
+  /** In the order in which they have to be written. */
+  readonly writes: (batch: Batch) => ReadonlyArray<Write>
 }
 
 /** Each thread's newest step in the batch. */

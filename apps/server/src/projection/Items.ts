@@ -12,7 +12,7 @@ import { Effect, Schema } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { ThreadRecord } from "../engine/Change.ts"
 import type { Cell, Cells } from "../store/rows.ts"
-import { insertInto, overRows, rowReader, runRows } from "../store/rows.ts"
+import { insertInto, overRows, rowReader } from "../store/rows.ts"
 import type { Batch, Projection } from "./Batch.ts"
 import { keyOf } from "./Batch.ts"
 import type { Shortened } from "./longText.ts"
@@ -21,12 +21,14 @@ import { settledTurns } from "./settled.ts"
 
 export const projection: Projection = {
   table: "items",
-  apply: Effect.fnUntraced(function* (sql, batch) {
+  writes: (batch) => {
     const { rows, details } = changesOf(batch)
-    yield* runRows(sql, setDetail, details)
-    yield* runRows(sql, upsert, rows)
-    yield* runRows(sql, close, settledTurns(batch))
-  })
+    return [
+      { statement: setDetail, rows: details },
+      { statement: upsert, rows },
+      { statement: close, rows: settledTurns(batch) }
+    ]
+  }
 }
 
 /** Where each item of a thread stands and how large it is, the newest first. */
@@ -92,14 +94,17 @@ const upsert = insertInto(
 
 const setDetail = overRows(
   3,
-  (values) => `UPDATE items SET detail = v.column3 FROM ${values} AS v
+  (values, named) => `UPDATE ${named("items")} SET detail = v.column3 FROM ${values} AS v
     WHERE thread_id = v.column1 AND item_id = v.column2 AND status = 'open'`
 )
 
 /** Nothing inside a settled turn stays open (L5), whatever its events said. */
 const close = overRows(
   3,
-  (values) => `UPDATE items SET status = 'interrupted', completed_at = v.column3 FROM ${values} AS v
+  (
+    values,
+    named
+  ) => `UPDATE ${named("items")} SET status = 'interrupted', completed_at = v.column3 FROM ${values} AS v
     WHERE thread_id = v.column1 AND turn_id = v.column2 AND status = 'open'`
 )
 

@@ -11,7 +11,7 @@ import { Effect, Schema } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { ThreadRecord } from "../engine/Change.ts"
 import type { Cell, Cells } from "../store/rows.ts"
-import { insertInto, overRows, parseJson, rowReader, runRows } from "../store/rows.ts"
+import { insertInto, overRows, parseJson, rowReader } from "../store/rows.ts"
 import type { Batch, Projection } from "./Batch.ts"
 import { keyOf } from "./Batch.ts"
 import { addMessages, addPrompts, removePrompts, searchIdOf } from "./searchIndex.ts"
@@ -19,16 +19,18 @@ import { settledTurns } from "./settled.ts"
 
 export const projection: Projection = {
   table: "messages",
-  apply: Effect.fnUntraced(function* (sql, batch) {
+  writes: (batch) => {
     const { rows, edits, finds } = changesOf(batch)
     const edited = edits.map((cells) => cells.slice(0, 2))
-    yield* runRows(sql, removePrompts, edited)
-    yield* runRows(sql, edit, edits)
-    yield* runRows(sql, addPrompts, edited)
-    yield* runRows(sql, upsert, rows)
-    yield* runRows(sql, addMessages, finds)
-    yield* runRows(sql, close, settledTurns(batch))
-  })
+    return [
+      { statement: removePrompts, rows: edited },
+      { statement: edit, rows: edits },
+      { statement: addPrompts, rows: edited },
+      { statement: upsert, rows },
+      { statement: addMessages, rows: finds },
+      { statement: close, rows: settledTurns(batch) }
+    ]
+  }
 }
 
 /** Where each message of a thread stands and how large it is, the newest first. */
@@ -99,16 +101,19 @@ const upsert = insertInto(
 
 const edit = overRows(
   3,
-  (values) => `UPDATE messages SET text = v.column3 FROM ${values} AS v
+  (values, named) => `UPDATE ${named("messages")} SET text = v.column3 FROM ${values} AS v
     WHERE thread_id = v.column1 AND role = 'user' AND message_id = (
-      SELECT message_id FROM turns WHERE turns.thread_id = v.column1 AND turns.turn_id = v.column2
+      SELECT t.message_id FROM ${named("turns")} AS t WHERE t.thread_id = v.column1 AND t.turn_id = v.column2
     )`
 )
 
 /** Nothing inside a settled turn stays open (L5), whatever its events said. */
 const close = overRows(
   3,
-  (values) => `UPDATE messages SET status = 'interrupted', completed_at = v.column3 FROM ${values} AS v
+  (
+    values,
+    named
+  ) => `UPDATE ${named("messages")} SET status = 'interrupted', completed_at = v.column3 FROM ${values} AS v
     WHERE thread_id = v.column1 AND turn_id = v.column2 AND status = 'open'`
 )
 

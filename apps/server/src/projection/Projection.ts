@@ -15,6 +15,8 @@ import type { StoredRecord } from "../store/EventLog.ts"
 import { isThreadRecord, readLog } from "../store/EventLog.ts"
 import type { Kept } from "../store/Forgetting.ts"
 import { halfForgotten } from "../store/Forgetting.ts"
+import type { Write } from "../store/rows.ts"
+import { runRows } from "../store/rows.ts"
 import type { Batch, Projection, Step } from "./Batch.ts"
 import * as Items from "./Items.ts"
 import * as Messages from "./Messages.ts"
@@ -43,11 +45,15 @@ export const projections: ReadonlyArray<Projection> = [
   ThreadStates.projection
 ]
 
+/** What brings every table up to the batch, in the order in which it has to be written. */
+export const writesOf = (batch: Batch): ReadonlyArray<Write> =>
+  batch.steps.length === 0 && batch.projects.length === 0
+    ? []
+    : projections.flatMap(({ writes }) => writes(batch).filter(({ rows }) => rows.length > 0))
+
 /** Brings every table up to the batch. Call only inside the commit's transaction. */
 export const applyAll = (sql: SqlClient, batch: Batch) =>
-  batch.steps.length === 0 && batch.projects.length === 0
-    ? Effect.void
-    : Effect.forEach(projections, (projection) => projection.apply(sql, batch), { discard: true })
+  Effect.forEach(writesOf(batch), ({ statement, rows }) => runRows(sql, statement, rows), { discard: true })
 
 /** Whether the tables were made by another version of this program's projections. */
 export const isOutdated = (sql: SqlClient) =>

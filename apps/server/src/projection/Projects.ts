@@ -6,7 +6,7 @@ import type { ProjectState } from "@turnkeeper/domain/project/Project"
 import { Context, Effect, Layer } from "effect"
 import type { ProjectRecord } from "../engine/Change.ts"
 import type { Cells } from "../store/rows.ts"
-import { insertInto, overRows, rowReader, runRows } from "../store/rows.ts"
+import { insertInto, overRows, rowReader } from "../store/rows.ts"
 import { Reader } from "../store/Sqlite.ts"
 import { unavailable } from "../store/storageFault.ts"
 import type { Batch, Projection } from "./Batch.ts"
@@ -66,11 +66,13 @@ export interface LoadedProject {
 
 export const projection: Projection = {
   table: "projects",
-  apply: Effect.fnUntraced(function* (sql, batch) {
+  writes: (batch) => {
     const { created, changed } = rowsOf(batch)
-    yield* runRows(sql, insert, created)
-    yield* runRows(sql, update, changed)
-  })
+    return [
+      { statement: insert, rows: created },
+      { statement: update, rows: changed }
+    ]
+  }
 }
 
 const insert = insertInto("projects", [
@@ -85,7 +87,7 @@ const insert = insertInto("projects", [
 
 const update = overRows(
   6,
-  (values) => `UPDATE projects SET
+  (values, named) => `UPDATE ${named("projects")} SET
     title = coalesce(v.column2, title),
     directory = coalesce(v.column3, directory),
     updated_at = v.column4,

@@ -6,19 +6,21 @@ import { Effect } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { ThreadRecord } from "../engine/Change.ts"
 import type { Cell, Cells } from "../store/rows.ts"
-import { insertInto, overRows, rowReader, runRows } from "../store/rows.ts"
+import { insertInto, overRows, rowReader } from "../store/rows.ts"
 import type { Batch, Projection } from "./Batch.ts"
 import { keyOf } from "./Batch.ts"
 import { settledTurns } from "./settled.ts"
 
 export const projection: Projection = {
   table: "requests",
-  apply: Effect.fnUntraced(function* (sql, batch) {
+  writes: (batch) => {
     const { opened, changed } = rowsOf(batch)
-    yield* runRows(sql, insert, opened)
-    yield* runRows(sql, update, changed)
-    yield* runRows(sql, expire, settledTurns(batch))
-  })
+    return [
+      { statement: insert, rows: opened },
+      { statement: update, rows: changed },
+      { statement: expire, rows: settledTurns(batch) }
+    ]
+  }
 }
 
 /** The requests of a thread that wait for the user or for the provider, oldest first. */
@@ -60,7 +62,7 @@ const insert = insertInto(
 // column4 of the values: whether the batch said anything of the answer, which may well be null.
 const update = overRows(
   7,
-  (values) => `UPDATE requests SET
+  (values, named) => `UPDATE ${named("requests")} SET
     status = v.column3,
     answer = CASE v.column4 WHEN 1 THEN v.column5 ELSE answer END,
     reason = coalesce(v.column6, reason),
@@ -71,7 +73,10 @@ const update = overRows(
 /** Nothing inside a settled turn stays open (L5), whatever its events said. */
 const expire = overRows(
   3,
-  (values) => `UPDATE requests SET status = 'expired', closed_at = v.column3 FROM ${values} AS v
+  (
+    values,
+    named
+  ) => `UPDATE ${named("requests")} SET status = 'expired', closed_at = v.column3 FROM ${values} AS v
     WHERE thread_id = v.column1 AND turn_id = v.column2 AND status IN ('open', 'answering')`
 )
 

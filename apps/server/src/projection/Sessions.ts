@@ -4,13 +4,13 @@ import type { ThreadId } from "@turnkeeper/domain/ids"
 import { Effect } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { Cells } from "../store/rows.ts"
-import { insertInto, rowReader, runRows } from "../store/rows.ts"
+import { insertInto, rowReader } from "../store/rows.ts"
 import type { Projection, Step } from "./Batch.ts"
 import { jsonOrNull, lastSteps } from "./Batch.ts"
 
 export const projection: Projection = {
   table: "sessions",
-  apply: (sql, batch) => runRows(sql, upsert, [...lastSteps(batch).values()].map(rowOf))
+  writes: (batch) => [{ statement: upsert, rows: [...lastSteps(batch).values()].map(rowOf) }]
 }
 
 /** The session of a thread, or null where there is no such thread. */

@@ -12,7 +12,7 @@ import type { OpenItem, ThreadState } from "@turnkeeper/domain/thread/State"
 import { Effect } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { Cells } from "../store/rows.ts"
-import { insertInto, parseJson, runRows, unparsable } from "../store/rows.ts"
+import { insertInto, parseJson, unparsable } from "../store/rows.ts"
 import type { Chunk } from "../store/TextJournal.ts"
 import { chunksOf } from "../store/TextJournal.ts"
 import type { Batch, Projection, Step } from "./Batch.ts"
@@ -28,7 +28,7 @@ export interface Loaded {
 
 export const projection: Projection = {
   table: "thread_states",
-  apply: (sql, batch) => runRows(sql, upsert, rowsOf(batch))
+  writes: (batch) => [{ statement: upsert, rows: rowsOf(batch) }]
 }
 
 /**

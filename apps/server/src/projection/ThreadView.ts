@@ -32,7 +32,7 @@ import { sessionOf } from "./Sessions.ts"
 import type { Loaded } from "./ThreadStates.ts"
 import { loadState, openThreadIds } from "./ThreadStates.ts"
 import { threadsById } from "./Threads.ts"
-import { turnById, turnsFor } from "./Turns.ts"
+import { turnById, turnsByIds, turnsFor } from "./Turns.ts"
 
 export class ThreadView extends Context.Service<
   ThreadView,
@@ -47,7 +47,7 @@ export class ThreadView extends Context.Service<
       threadId: ThreadId,
       tail?: number
     ) => Effect.Effect<Snapshot | null, StorageUnavailable>
-    /** The entries right before position `before`, oldest first. An unknown thread has none. */
+    /** The entries right before position `before`, oldest first, and their turns. An unknown thread has none. */
     readonly history: (
       threadId: ThreadId,
       before: number,
@@ -88,7 +88,7 @@ export class ThreadView extends Context.Service<
         epoch,
         snapshot: (threadId, tail = pageLimits.rows) => atOneMoment(readSnapshot(sql, epoch, threadId, tail)),
         history: (threadId, before, limit = pageLimits.rows) =>
-          atOneMoment(readPage(sql, threadId, before, limit)),
+          atOneMoment(readHistory(sql, threadId, before, limit)),
         itemText: (threadId, itemId, offset, limit) =>
           Effect.map(atOneMoment(readText(sql, threadId, itemId)), (text) => ({
             text: text.slice(offset, offset + limit),
@@ -110,11 +110,16 @@ export const pageLimits = { rows: 75, rowsMax: 500, bytes: 1024 * 1024 } as cons
 /** Of what is handed on instead of a snapshot. */
 export const gapLimits = { rows: 1_000, bytes: 1024 * 1024 } as const
 
-export interface HistoryPage {
+interface EntryPage {
   /** In the order of their positions. */
   readonly entries: ReadonlyArray<Entry>
   /** Pass it as `before` for what is older; null where there is nothing older. */
   readonly before: number | null
+}
+
+export interface HistoryPage extends EntryPage {
+  /** Those of the entries. */
+  readonly turns: ReadonlyArray<TurnRow>
 }
 
 export interface Snapshot extends HistoryPage {
@@ -155,8 +160,7 @@ const readSnapshot = Effect.fnUntraced(function* (
   if (thread === undefined || session === null || loaded === null) return null
   const page = yield* readPage(sql, threadId, Number.MAX_SAFE_INTEGER, tail)
   const entries = yield* withOpenOnes(sql, threadId, page.entries)
-  const turnIds = new Set(entries.flatMap(({ turnId }) => (turnId === null ? [] : [turnId])))
-  const turns = yield* turnsFor(sql, threadId, [...turnIds])
+  const turns = yield* turnsFor(sql, threadId, turnIdsOf(entries))
   const requests = yield* openRequests(sql, threadId)
   const snapshot: Snapshot = {
     epoch,
@@ -170,6 +174,10 @@ const readSnapshot = Effect.fnUntraced(function* (
   }
   return snapshot
 })
+
+const turnIdsOf = (entries: ReadonlyArray<Entry>): ReadonlyArray<TurnId> => [
+  ...new Set(entries.flatMap(({ turnId }) => (turnId === null ? [] : [turnId])))
+]
 
 /** Whatever is still open is shown, however long ago it began. */
 const withOpenOnes = Effect.fnUntraced(function* (
@@ -204,6 +212,17 @@ const inRunningOrder = (turns: ReadonlyArray<TurnRow>, state: ThreadState): Read
 
 // Pages of entries
 
+const readHistory = Effect.fnUntraced(function* (
+  sql: SqlClient,
+  threadId: ThreadId,
+  before: number,
+  limit: number
+) {
+  const page = yield* readPage(sql, threadId, before, limit)
+  const turns = yield* turnsByIds(sql, threadId, turnIdsOf(page.entries))
+  return { ...page, turns } satisfies HistoryPage
+})
+
 const readPage = Effect.fnUntraced(function* (
   sql: SqlClient,
   threadId: ThreadId,
@@ -218,13 +237,13 @@ const readPage = Effect.fnUntraced(function* (
   ].toSorted((a, b) => b.position - a.position)
   const count = withinBounds(sizes, { rows, bytes: pageLimits.bytes })
   const from = sizes[count - 1]?.position
-  if (from === undefined) return { entries: [], before: null } satisfies HistoryPage
+  if (from === undefined) return { entries: [], before: null } satisfies EntryPage
   const stored: ReadonlyArray<Entry> = [
     ...(yield* messagesBetween(sql, threadId, from, before)),
     ...(yield* itemsBetween(sql, threadId, from, before))
   ]
   const chunks = stored.some(isOpenEntry) ? yield* chunksOf(sql, threadId) : []
-  const page: HistoryPage = {
+  const page: EntryPage = {
     entries: byPosition(withTexts(stored, chunks)),
     before: count < sizes.length ? from : null
   }

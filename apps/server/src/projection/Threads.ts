@@ -7,7 +7,7 @@ import type { SqlClient } from "effect/sql/SqlClient"
 import { newestSequence, ownerOf, streamsSince } from "../store/EventLog.ts"
 import type { Owner } from "../store/EventLog.ts"
 import type { Cells } from "../store/rows.ts"
-import { insertInto, rowReader, runRows } from "../store/rows.ts"
+import { insertInto, rowReader } from "../store/rows.ts"
 import { Reader } from "../store/Sqlite.ts"
 import { unavailable } from "../store/storageFault.ts"
 import type { Batch, Projection, Step } from "./Batch.ts"
@@ -54,7 +54,7 @@ export const threadsById = (sql: SqlClient, ids: ReadonlyArray<ThreadId>) =>
 
 export const projection: Projection = {
   table: "threads",
-  apply: (sql, batch) => runRows(sql, upsert, rowsOf(batch))
+  writes: (batch) => [{ statement: upsert, rows: rowsOf(batch) }]
 }
 
 const upsert = insertInto(

@@ -6,17 +6,20 @@ import { Effect } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { EventOf } from "@turnkeeper/domain/thread/Event"
 import type { Cell, Cells } from "../store/rows.ts"
-import { insertInto, overRows, rowReader, runRows } from "../store/rows.ts"
+import { insertInto, overRows, rowReader } from "../store/rows.ts"
 import type { Batch, Projection, Step } from "./Batch.ts"
 import { keyOf } from "./Batch.ts"
+import { usageOfTurn } from "./UsageTotals.ts"
 
 export const projection: Projection = {
   table: "turns",
-  apply: Effect.fnUntraced(function* (sql, batch) {
+  writes: (batch) => {
     const { created, changed } = rowsOf(batch)
-    yield* runRows(sql, insert, created)
-    yield* runRows(sql, update, changed)
-  })
+    return [
+      { statement: insert, rows: created },
+      { statement: update, rows: changed }
+    ]
+  }
 }
 
 /** The open turns of a thread and those of `turnIds`, in the order in which they were asked for. */
@@ -27,6 +30,13 @@ export const turnsFor = (sql: SqlClient, threadId: ThreadId, turnIds: ReadonlyAr
     SELECT rowid FROM turns WHERE thread_id = ${threadId}
       AND turn_id IN (SELECT value FROM json_each(${JSON.stringify(turnIds)}))
   ) ORDER BY position`.pipe(Effect.flatMap(read))
+
+/** Those of `turnIds` alone, in the same order. */
+export const turnsByIds = (sql: SqlClient, threadId: ThreadId, turnIds: ReadonlyArray<string>) =>
+  sql`${select(sql)} WHERE thread_id = ${threadId}
+    AND turn_id IN (SELECT value FROM json_each(${JSON.stringify(turnIds)})) ORDER BY position`.pipe(
+    Effect.flatMap(read)
+  )
 
 export const turnById = Effect.fnUntraced(function* (sql: SqlClient, threadId: ThreadId, turnId: TurnId) {
   const [row] = yield* read(yield* sql`${select(sql)} WHERE thread_id = ${threadId} AND turn_id = ${turnId}`)
@@ -60,7 +70,7 @@ const insert = insertInto("turns", [
 // column5 of the values: whether the batch said anything of `quiet`, which may well be null.
 const update = overRows(
   12,
-  (values) => `UPDATE turns SET
+  (values, named) => `UPDATE ${named("turns")} SET
     state = coalesce(v.column3, state),
     provider_turn_id = coalesce(v.column4, provider_turn_id),
     quiet = CASE v.column5 WHEN 1 THEN v.column6 ELSE quiet END,
@@ -250,6 +260,6 @@ const select = (sql: SqlClient) =>
     provider_turn_id AS providerTurnId, delivery, delivered, reason, steered_into AS "into",
     interrupt_asked_at AS interruptAskedAt, quiet, retry_of AS retryOf, provider, model,
     runtime_mode AS runtimeMode, interaction_mode AS interactionMode, queued_at AS queuedAt,
-    started_at AS startedAt, settled_at AS settledAt, position AS ordinal FROM turns`)
+    started_at AS startedAt, settled_at AS settledAt, position AS ordinal, ${usageOfTurn} AS usage FROM turns`)
 
-const read = rowReader("turns", TurnRow)
+const read = rowReader("turns", TurnRow, { json: ["usage"] })

@@ -1,13 +1,14 @@
 /** Usage: what the provider reported for each turn, added up. */
-import type { Usage } from "@turnkeeper/domain/runtime/ProviderEvent"
+import { nothingUsed, withUsage } from "@turnkeeper/contracts/TurnUsage"
+import type { TurnUsage } from "@turnkeeper/contracts/TurnUsage"
 import type { Cells } from "../store/rows.ts"
-import { insertInto, runRows } from "../store/rows.ts"
+import { insertInto } from "../store/rows.ts"
 import type { Batch, Projection } from "./Batch.ts"
 import { keyOf } from "./Batch.ts"
 
 export const projection: Projection = {
   table: "usage",
-  apply: (sql, batch) => runRows(sql, add, rowsOf(batch))
+  writes: (batch) => [{ statement: add, rows: rowsOf(batch) }]
 }
 
 const add = insertInto(
@@ -31,37 +32,27 @@ const add = insertInto(
     cost_micro_usd = cost_micro_usd + excluded.cost_micro_usd`
 )
 
-type Amounts = readonly [number, number, number, number, number]
-
 const rowsOf = (batch: Batch): ReadonlyArray<Cells> => {
-  const sums = new Map<string, { readonly key: Cells; readonly amounts: Amounts }>()
+  const sums = new Map<string, { readonly key: Cells; readonly sum: TurnUsage }>()
   for (const { record } of batch.steps) {
     const { event, threadId, at } = record
     if (event.type !== "usage.reported") continue
     const key = keyOf(threadId, event.turnId)
-    const amounts = amountsOf(event.usage)
-    const before = sums.get(key)?.amounts
-    sums.set(key, {
-      key: [threadId, event.turnId, at],
-      amounts: before === undefined ? amounts : plus(before, amounts)
-    })
+    const sum = withUsage(sums.get(key)?.sum ?? nothingUsed, event.usage)
+    sums.set(key, { key: [threadId, event.turnId, at], sum })
   }
-  return [...sums.values()].map(({ key, amounts }) => [...key, ...amounts])
+  return [...sums.values()].map(({ key, sum }) => [
+    ...key,
+    sum.inputTokens,
+    sum.cachedInputTokens,
+    sum.outputTokens,
+    sum.reasoningTokens,
+    sum.costMicroUsd
+  ])
 }
 
-/** Whole numbers, so that the sum does not depend on the order of adding. */
-const amountsOf = (usage: Usage): Amounts => [
-  Math.round(usage.inputTokens),
-  Math.round(usage.cachedInputTokens),
-  Math.round(usage.outputTokens),
-  Math.round(usage.reasoningTokens),
-  Math.round((usage.costUsd ?? 0) * 1_000_000)
-]
-
-const plus = (a: Amounts, b: Amounts): Amounts => [
-  a[0] + b[0],
-  a[1] + b[1],
-  a[2] + b[2],
-  a[3] + b[3],
-  a[4] + b[4]
-]
+/** The sum of the turn of a row of `turns`, as JSON; null: nothing was reported. Looked up by key. */
+export const usageOfTurn = `(SELECT json_object('inputTokens', input_tokens,
+    'cachedInputTokens', cached_input_tokens, 'outputTokens', output_tokens,
+    'reasoningTokens', reasoning_tokens, 'costMicroUsd', cost_micro_usd)
+  FROM usage WHERE usage.thread_id = turns.thread_id AND usage.turn_id = turns.turn_id)`

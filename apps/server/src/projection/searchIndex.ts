@@ -5,8 +5,10 @@
 import type { Effect } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
-import type { Cell } from "../store/rows.ts"
+import type { Cell, Named } from "../store/rows.ts"
 import { overRows } from "../store/rows.ts"
+
+export const searchIndex = "message_search"
 
 /** What a message's row says: the id it is found by, or that it is not searched. */
 export const searchIdOf = (
@@ -18,25 +20,27 @@ export const searchIdOf = (
 /** Thread, message, search id: of the rows that have just taken their text. A row that was not changed has another id. */
 export const addMessages = overRows(
   3,
-  (values) => `INSERT INTO message_search (rowid, text) SELECT search_id, text FROM ${values} AS v
-    JOIN messages ON thread_id = v.column1 AND message_id = v.column2 AND search_id = v.column3`
+  (values, named) => `INSERT INTO ${named("message_search")} (rowid, text)
+    SELECT search_id, text FROM ${values} AS v
+    JOIN ${named("messages")} ON thread_id = v.column1 AND message_id = v.column2 AND search_id = v.column3`
 )
 
-const promptOf = (values: string) => `${values} AS v
-    JOIN turns ON turns.thread_id = v.column1 AND turns.turn_id = v.column2
-    JOIN messages ON messages.thread_id = v.column1 AND messages.message_id = turns.message_id
-    WHERE search_id IS NOT NULL`
+const promptOf = (values: string, named: Named) => `${values} AS v
+    JOIN ${named("turns")} AS t ON t.thread_id = v.column1 AND t.turn_id = v.column2
+    JOIN ${named("messages")} AS m ON m.thread_id = v.column1 AND m.message_id = t.message_id
+    WHERE m.search_id IS NOT NULL`
 
 /** Thread, turn: of prompts whose text is about to change … */
 export const removePrompts = overRows(
   2,
-  (values) => `INSERT INTO message_search (message_search, rowid, text)
-    SELECT 'delete', search_id, text FROM ${promptOf(values)}`
+  (values, named) => `INSERT INTO ${named("message_search")} (${named("message_search")}, rowid, text)
+    SELECT 'delete', m.search_id, m.text FROM ${promptOf(values, named)}`
 )
 /** … and has changed. */
 export const addPrompts = overRows(
   2,
-  (values) => `INSERT INTO message_search (rowid, text) SELECT search_id, text FROM ${promptOf(values)}`
+  (values, named) => `INSERT INTO ${named("message_search")} (rowid, text)
+    SELECT m.search_id, m.text FROM ${promptOf(values, named)}`
 )
 
 /** Before the rows of `where` go. */

@@ -10,11 +10,12 @@ import type { Scope } from "effect"
 import { HttpServerRequest, HttpServerResponse } from "effect/http"
 import { CloseEvent } from "effect/socket/Socket"
 import { NodeHttpServerRequest } from "@effect/platform-node"
+import type { Message } from "./TextSocket.ts"
 import { untilSilent } from "./untilSilent.ts"
 
 export interface Connection {
-  /** A text frame, as text or as its bytes. Resolves when it is handed over and the backlog is below its bound. */
-  readonly send: (frame: string | Uint8Array) => Effect.Effect<void>
+  /** Resolves when the message is handed over and the backlog is below its bound. */
+  readonly send: (message: Message) => Effect.Effect<void>
   readonly close: (code: CloseCode, reason: string) => Effect.Effect<void>
 }
 
@@ -45,8 +46,12 @@ export const upgrade = <R>(
     const { socket: wire } = NodeHttpServerRequest.toIncomingMessage(request)
     const drained = whenDrained(wire)
 
-    // A frame for a socket that has just closed goes nowhere; the reader below ends for the same reason.
-    const send = (frame: string | Uint8Array) => Effect.andThen(Effect.ignore(writer.write(frame)), drained)
+    const write = (message: Message) =>
+      typeof message === "string" || message instanceof Uint8Array
+        ? writer.write(message)
+        : inOneWrite(wire, writer.writeAll([message.own, message.shared]))
+    // A message for a socket that has just closed goes nowhere; the reader below ends for the same reason.
+    const send = (message: Message) => Effect.andThen(Effect.ignore(write(message)), drained)
     const close = (code: CloseCode, reason: string) =>
       Effect.ignore(writer.write(new CloseEvent(code, reason)))
     const receiver = yield* open({ send, close })
@@ -78,9 +83,19 @@ const upgradeRequired = HttpServerResponse.jsonUnsafe(
   { status: 426, headers: { upgrade: "websocket" } }
 )
 
+/** What is written meanwhile reaches the system in one call. */
+const inOneWrite = <E>(wire: Writable, write: Effect.Effect<void, E>) =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => wire.cork()),
+    () => write,
+    () => Effect.sync(() => wire.uncork())
+  )
+
 interface Writable {
   readonly writableLength: number
   readonly destroyed: boolean
+  cork(): void
+  uncork(): void
   once(event: "drain" | "close", listener: () => void): unknown
   off(event: "drain" | "close", listener: () => void): unknown
 }

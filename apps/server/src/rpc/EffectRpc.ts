@@ -10,7 +10,7 @@ import { Effect } from "effect"
 import type { RpcMessage } from "effect/rpc"
 import { isRecord, parse } from "./Connection.ts"
 import type { Connection } from "./Connection.ts"
-import { frameOf } from "./encoded.ts"
+import { messageOf } from "./encoded.ts"
 import { makeInFlight } from "./InFlight.ts"
 import type { InFlight } from "./InFlight.ts"
 import { isStreamMethod, refusalOf, serve } from "./SocketProtocol.ts"
@@ -36,7 +36,7 @@ const session = (connection: Connection, write: Write, scope: Scope): Session =>
 }
 
 const chunk = ({ requestId, values }: RpcMessage.ResponseChunkEncoded) =>
-  frameOf(`{"_tag":"Chunk","requestId":${JSON.stringify(requestId)},"values":`, values, "}")
+  messageOf(`{"_tag":"Chunk","requestId":${JSON.stringify(requestId)},"values":`, values, "}")
 
 const receive = (
   connection: Connection,

@@ -13,6 +13,7 @@ import { Effect, Stream } from "effect"
 import { Engine } from "../engine/Engine.ts"
 import { Feed } from "../engine/Feed.ts"
 import { countSubscription } from "../http/gauges.ts"
+import { Rebuild } from "../maintenance/Rebuild.ts"
 import { Projects } from "../projection/Projects.ts"
 import { Threads } from "../projection/Threads.ts"
 import { ThreadView } from "../projection/ThreadView.ts"
@@ -36,6 +37,7 @@ export const layer = Api.toLayer(
     const threads = yield* Threads
     const heavy = yield* HeavyReads
     const playground = yield* Playground
+    const rebuild = yield* Rebuild
     const { epoch } = view
     const source = { epoch, view, threads, projects: yield* Projects, feed: yield* Feed }
 
@@ -72,6 +74,7 @@ export const layer = Api.toLayer(
         heavy.search({ query, threadId, limit: Math.min(limit, limits.searchPage), before })
       ),
       "workspace.browse": call((input) => browse(input, playground)),
+      "maintenance.rebuild": subscription(() => rebuild.items),
       "providers.list": call(() => providers.list),
       "providers.subscribe": subscription(() => providerSubscription(providers)),
       "providers.refresh": call(() =>

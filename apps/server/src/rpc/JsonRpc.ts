@@ -25,7 +25,7 @@ import { Effect } from "effect"
 import type { RpcMessage } from "effect/rpc"
 import { isRecord, parse } from "./Connection.ts"
 import type { Connection } from "./Connection.ts"
-import { frameOf } from "./encoded.ts"
+import { messageOf } from "./encoded.ts"
 import { makeInFlight } from "./InFlight.ts"
 import type { InFlight } from "./InFlight.ts"
 import { isStreamMethod, refusalOf, serve } from "./SocketProtocol.ts"
@@ -112,7 +112,7 @@ const deliver = (
   if (call === undefined) return Effect.void
 
   if (response._tag === "Chunk") {
-    const items = call.givenUp ? Effect.void : connection.send(itemsFrame(name, response.values))
+    const items = call.givenUp ? Effect.void : connection.send(itemsMessage(name, response.values))
     // The items count as taken when they have left for a socket that drains.
     return Effect.andThen(
       Effect.andThen(answer(connection, name, call), items),
@@ -179,8 +179,8 @@ const reply = (connection: Connection, id: Id | null, body: object) =>
 const notify = (connection: Connection, method: string, params: object) =>
   connection.send(JSON.stringify({ jsonrpc: "2.0", method, params }))
 
-const itemsFrame = (name: string, items: ReadonlyArray<unknown>) =>
-  frameOf(
+const itemsMessage = (name: string, items: ReadonlyArray<unknown>) =>
+  messageOf(
     `{"jsonrpc":"2.0","method":"subscription","params":{"subscription":${JSON.stringify(name)},"items":`,
     items,
     "}}"

@@ -2,12 +2,14 @@
  * An item of a stream is encoded once, however many clients read it.
  *
  * Those who follow a thread are handed the same item object. Its JSON is made for the first of them and kept
- * for as long as the item is; a frame is then put together from bytes. So a reader more costs its socket and
- * its acknowledgement, and no work that grows with what is said.
+ * for as long as the item is; a message is then put together from bytes, which those who read the same share.
+ * So a reader more costs its socket and its acknowledgement, and no work that grows with what is said.
  */
 import { Api } from "@turnkeeper/contracts/Api"
 import { Effect, Schema, SchemaGetter, SchemaParser } from "effect"
 import { RpcSchema, RpcSerialization } from "effect/rpc"
+import { Beginning } from "./TextSocket.ts"
+import type { Message } from "./TextSocket.ts"
 
 /** The JSON of one item in the bytes that go over the wire, ready for any frame. */
 interface Encoded {
@@ -20,15 +22,49 @@ export const codecFor: RpcSerialization.CodecFor = <S extends Schema.Top>(schema
     typeof RpcSerialization.json.codecFor<S>
   >
 
-/** A frame with the JSON array of a chunk's items between what comes before and after it. */
-export const frameOf = (before: string, values: ReadonlyArray<unknown>, after: string): Uint8Array => {
-  const parts: Array<Buffer> = []
-  for (const { json } of values as ReadonlyArray<Encoded>) parts.push(parts.length === 0 ? open : comma, json)
-  return Buffer.concat([Buffer.from(before), ...parts, Buffer.from(`]${after}`)])
+/**
+ * The message with the JSON array of a chunk's items between what comes before and after it. Where there is
+ * much of it, all but the beginning is shared: clients that are given the same items are given the same bytes.
+ */
+export const messageOf = (before: string, values: ReadonlyArray<unknown>, after: string): Message => {
+  const items = values as ReadonlyArray<Encoded>
+  const bytes = items.reduce((sum, { json }) => sum + json.length, 0)
+  return bytes < sharedMin
+    ? Buffer.concat([Buffer.from(before), ...joined(items, after)])
+    : { own: Beginning.ofText(before), shared: sharedBytes(items, after) }
 }
+
+/** Less than this is copied faster than written in two parts. Bytes. */
+const sharedMin = 4_096
+
+const joined = (items: ReadonlyArray<Encoded>, after: string): ReadonlyArray<Buffer> => [
+  ...items.flatMap(({ json }, index) => [index === 0 ? open : comma, json]),
+  Buffer.from(`]${after}`)
+]
 
 const open = Buffer.from("[")
 const comma = Buffer.from(",")
+
+interface Joined {
+  readonly items: ReadonlyArray<Encoded>
+  readonly after: string
+  readonly bytes: Buffer
+}
+
+/** What was last joined from an item on. Clients that keep up are given the same items in the same chunks. */
+const lastJoined = new WeakMap<Encoded, Joined>()
+
+const sharedBytes = (items: ReadonlyArray<Encoded>, after: string): Buffer => {
+  const [first] = items
+  const last = first === undefined ? undefined : lastJoined.get(first)
+  if (last !== undefined && last.after === after && areSame(last.items, items)) return last.bytes
+  const bytes = Buffer.concat(joined(items, after))
+  if (first !== undefined) lastJoined.set(first, { items, after, bytes })
+  return bytes
+}
+
+const areSame = (some: ReadonlyArray<Encoded>, others: ReadonlyArray<Encoded>) =>
+  some.length === others.length && some.every((item, index) => item === others[index])
 
 const items: ReadonlySet<unknown> = new Set(
   [...Api.requests.values()].flatMap(({ successSchema }) =>
@@ -42,20 +78,25 @@ const isChunk = (schema: object): schema is Schema.NonEmptyArray<Schema.Top> =>
 /** Of every item that somebody still holds; an item is of one stream, and both protocols say it alike. */
 const known = new WeakMap<object, Encoded>()
 
+/** A chunk whose items are all known costs a look at each, and no more. */
 const encodedOnce = (item: Schema.Top) => {
   const encode = SchemaParser.encodeUnknownEffect(RpcSerialization.json.codecFor(item))
-  const once = SchemaGetter.transformEffect((value: unknown, options) => {
-    const before = known.get(value as object)
-    if (before !== undefined) return Effect.succeed(before)
-    return Effect.map(encode(value, options), (plain): Encoded => {
-      const encoded = { json: Buffer.from(JSON.stringify(plain)) }
-      known.set(value as object, encoded)
-      return encoded
+  const once = SchemaGetter.transformEffect((values: unknown, options) => {
+    const chunk = values as ReadonlyArray<object>
+    const before = chunk.flatMap((value) => known.get(value) ?? [])
+    if (before.length === chunk.length) return Effect.succeed(before)
+    return Effect.forEach(chunk, (value) => {
+      const encoded = known.get(value)
+      if (encoded !== undefined) return Effect.succeed(encoded)
+      return Effect.map(encode(value, options), (plain): Encoded => {
+        const made = { json: Buffer.from(JSON.stringify(plain)) }
+        known.set(value, made)
+        return made
+      })
     })
   })
   // The server never reads a chunk, so there is nothing to decode.
-  const wire = Schema.Unknown.pipe(
+  return Schema.Unknown.pipe(
     Schema.decodeTo(Schema.Unknown, { decode: SchemaGetter.passthrough(), encode: once })
   )
-  return Schema.NonEmptyArray(wire)
 }

@@ -13,8 +13,8 @@ import type { Scope } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { DatabaseSync } from "node:sqlite"
+import { resultCode } from "./Connection.ts"
 import { parseJson } from "./rows.ts"
-import { resultCode } from "./Sqlite.ts"
 
 /** Another server works here. `address` is where it listens, as soon as it does. */
 export class DataDirectoryInUse extends Schema.TaggedError<DataDirectoryInUse>()("DataDirectoryInUse", {

@@ -14,8 +14,8 @@ import { Context, Effect, Layer, Schema } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Cause, ProjectRecord, ThreadRecord } from "../engine/Change.ts"
-import type { Cells } from "./rows.ts"
-import { insertInto, parseJson, reportUnreadable, runRows, withinBounds } from "./rows.ts"
+import type { Cells, Write } from "./rows.ts"
+import { insertInto, parseJson, reportUnreadable, withinBounds } from "./rows.ts"
 import { Reader } from "./Sqlite.ts"
 import { unavailable } from "./storageFault.ts"
 
@@ -89,9 +89,11 @@ export interface NewEvent {
   readonly at: Millis
 }
 
-/** Call only inside the commit's transaction. */
-export const append = (sql: SqlClient, events: ReadonlyArray<NewEvent>) =>
-  runRows(sql, insert, events.map(cellsOf))
+/** For the commit's transaction alone. */
+export const append = (events: ReadonlyArray<NewEvent>): Write => ({
+  statement: insert,
+  rows: events.map(cellsOf)
+})
 
 /** Sequence of the newest event ever written, 0 where there is none. */
 export const newestSequence = (sql: SqlClient) =>
@@ -155,12 +157,13 @@ const page = (
   next: number,
   complete: boolean
 ): Effect.Effect<EventPage, SqlError> => {
-  const records = rows.map(recordOf).filter((record) => record !== null)
+  const records = rows.map((row) => recordOf(row)).filter((record) => record !== null)
   const unreadable = rows.length - records.length
   return Effect.as(reportUnreadable("events", unreadable), { records, next, complete, unreadable })
 }
 
-interface Row {
+/** As it stands in the log. */
+export interface Row {
   readonly sequence: number
   readonly stream: string
   readonly version: number
@@ -210,13 +213,13 @@ const isCause = Schema.is(
 /**
  * Events are plain JSON, so reading one is parsing it and checking that it is what its type says. The
  * parsed value itself is handed on: its fields keep the order in which they were written, which is what
- * makes rebuilt rows the same to the byte (L15).
+ * makes rebuilt rows the same to the byte (L15). null: it cannot be read.
  */
-const recordOf = (row: Row): StoredRecord | null => {
+const recordOf = (row: Row, causeOf = parsedCause): StoredRecord | null => {
   if (row.event_version !== eventVersion) return null
   const event = parseJson(row.payload)
-  const cause = parseJson(row.cause) as Cause
-  if (!isCause(cause)) return null
+  const cause = causeOf(row.cause)
+  if (cause === null) return null
   const { sequence, version, at } = row
   const id = row.stream.slice(row.stream.indexOf(":") + 1)
   if (row.stream.startsWith("thread:")) {
@@ -226,3 +229,24 @@ const recordOf = (row: Row): StoredRecord | null => {
   if (!isProjectId(id) || !isProjectEvent(event)) return null
   return { sequence, projectId: id, version, at, cause, event }
 }
+
+const parsedCause = (text: string): Cause | null => {
+  const cause = parseJson(text)
+  return isCause(cause) ? (cause as Cause) : null
+}
+
+/** For reading much: most rows share the text of their cause, which is then parsed once. */
+export const recordReader = (): ((row: Row) => StoredRecord | null) => {
+  const known = new Map<string, Cause | null>()
+  const causeOf = (text: string): Cause | null => {
+    const found = known.get(text)
+    if (found !== undefined) return found
+    if (known.size === causesKept) known.clear()
+    const cause = parsedCause(text)
+    known.set(text, cause)
+    return cause
+  }
+  return (row) => recordOf(row, causeOf)
+}
+
+const causesKept = 1_000

@@ -8,7 +8,8 @@
 import type { ThreadId } from "@turnkeeper/domain/ids"
 import { Effect } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
-import { insertInto, runRows } from "./rows.ts"
+import type { Write } from "./rows.ts"
+import { insertInto } from "./rows.ts"
 
 export interface Deletion {
   readonly threadId: ThreadId
@@ -16,13 +17,11 @@ export interface Deletion {
   readonly version: number
 }
 
-/** Call only inside the commit's transaction. */
-export const noteDeletions = (sql: SqlClient, deletions: ReadonlyArray<Deletion>) =>
-  runRows(
-    sql,
-    insert,
-    deletions.map(({ threadId, version }) => [threadId, version])
-  )
+/** For the commit's transaction alone. */
+export const noteDeletions = (deletions: ReadonlyArray<Deletion>): Write => ({
+  statement: insert,
+  rows: deletions.map(({ threadId, version }) => [threadId, version])
+})
 
 const insert = insertInto("forgetting", ["thread_id", "deleted_version"], "ON CONFLICT DO NOTHING")
 
@@ -32,9 +31,17 @@ export const kept = (deleted: number, newest: number): Kept => new Set([1, delet
 
 /** Every thread that has lost a part of its history already: what is left beside the kept events is no history. */
 export const halfForgotten = (sql: SqlClient) =>
-  Effect.map(
-    sql<{ id: ThreadId; deleted: number; newest: number }>`SELECT thread_id AS id, deleted_version AS deleted,
-      newest_version AS newest FROM forgetting WHERE newest_version IS NOT NULL`,
-    (rows): ReadonlyMap<ThreadId, Kept> =>
-      new Map(rows.map(({ id, deleted, newest }) => [id, kept(deleted, newest)]))
-  )
+  Effect.map(sql.unsafe<HalfForgotten>(halfForgottenRows), keptOf)
+
+/** The statement behind it, for connections of another kind. */
+export const halfForgottenRows = `SELECT thread_id AS id, deleted_version AS deleted, newest_version AS newest
+  FROM forgetting WHERE newest_version IS NOT NULL`
+
+export interface HalfForgotten {
+  readonly id: ThreadId
+  readonly deleted: number
+  readonly newest: number
+}
+
+export const keptOf = (rows: ReadonlyArray<HalfForgotten>): ReadonlyMap<ThreadId, Kept> =>
+  new Map(rows.map(({ id, deleted, newest }) => [id, kept(deleted, newest)]))

@@ -5,8 +5,8 @@
 import type { CommandId, Millis } from "@turnkeeper/domain/ids"
 import { Effect } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
-import type { Cells } from "./rows.ts"
-import { insertInto, runRows } from "./rows.ts"
+import type { Cells, Write } from "./rows.ts"
+import { insertInto } from "./rows.ts"
 
 export interface StoredReceipt {
   /** SHA-256 of the canonical command, hex. */
@@ -20,9 +20,11 @@ export interface NewReceipt extends StoredReceipt {
   readonly at: Millis
 }
 
-/** Call only inside the commit's transaction. */
-export const writeReceipts = (sql: SqlClient, receipts: ReadonlyArray<NewReceipt>) =>
-  runRows(sql, insert, receipts.map(cellsOf))
+/** For the commit's transaction alone. */
+export const writeReceipts = (receipts: ReadonlyArray<NewReceipt>): Write => ({
+  statement: insert,
+  rows: receipts.map(cellsOf)
+})
 
 /** The receipts among these commands. */
 export const receiptsOf = (sql: SqlClient, commandIds: ReadonlyArray<CommandId>) =>

@@ -7,8 +7,8 @@ import type { ItemId, ThreadId } from "@turnkeeper/domain/ids"
 import { Effect } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
-import type { Cells } from "./rows.ts"
-import { insertInto, overRows, runRows } from "./rows.ts"
+import type { Cells, Write } from "./rows.ts"
+import { insertInto, overRows } from "./rows.ts"
 
 /** A piece of streamed text. `seq`: number of the provider event it came with, 0 where it has none. */
 export interface Chunk {
@@ -29,11 +29,8 @@ export type JournalEntry =
   | ({ readonly type: "append" } & ThreadChunk)
   | { readonly type: "close"; readonly threadId: ThreadId; readonly itemId: ItemId }
 
-/** Call only inside the commit's transaction. Text of an item that closes in the same commit is not written. */
-export const writeJournal = Effect.fnUntraced(function* (
-  sql: SqlClient,
-  entries: ReadonlyArray<JournalEntry>
-) {
+/** For the commit's transaction alone. Text of an item that closes in the same commit is not written. */
+export const writeJournal = (entries: ReadonlyArray<JournalEntry>): ReadonlyArray<Write> => {
   const chunks = new Map<string, Array<ThreadChunk>>()
   const closed: Array<Cells> = []
   for (const entry of entries) {
@@ -47,9 +44,11 @@ export const writeJournal = Effect.fnUntraced(function* (
     }
   }
   // Closing first: a chunk that follows its item's end would otherwise stay for ever.
-  yield* runRows(sql, remove, closed)
-  yield* runRows(sql, insert, [...chunks.values()].flat().map(cellsOf))
-})
+  return [
+    { statement: remove, rows: closed },
+    { statement: insert, rows: [...chunks.values()].flat().map(cellsOf) }
+  ]
+}
 
 /** The text journal of a thread, in the order in which it was written. */
 export const chunksOf = (sql: SqlClient, threadId: ThreadId): Effect.Effect<ReadonlyArray<Chunk>, SqlError> =>

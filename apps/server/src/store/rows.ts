@@ -7,26 +7,37 @@
 import { Effect, Metric, Schema } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
+import type { Run } from "./Connection.ts"
 
 export type Cell = string | number | null | Uint8Array
 export type Cells = ReadonlyArray<Cell>
 
+/** What a table is called where the rows go. A rebuilding fills tables of other names. */
+export type Named = (table: string) => string
+const asItIs: Named = (table) => table
+
 /** A statement that takes any number of rows of `width` cells. */
 export interface RowStatement {
   readonly width: number
-  readonly text: (values: string) => string
+  readonly text: (values: string, named: Named) => string
+}
+
+/** A statement with all its rows: what is to be written, whoever writes it. */
+export interface Write {
+  readonly statement: RowStatement
+  readonly rows: ReadonlyArray<Cells>
 }
 
 /** `INSERT INTO table (columns) VALUES … tail`. */
 export const insertInto = (table: string, columns: ReadonlyArray<string>, tail = ""): RowStatement => ({
   width: columns.length,
-  text: (values) => `INSERT INTO ${table} (${columns.join(", ")}) VALUES ${values} ${tail}`
+  text: (values, named) => `INSERT INTO ${named(table)} (${columns.join(", ")}) VALUES ${values} ${tail}`
 })
 
 /** Any statement over rows; in `text` the rows' cells are called column1, column2 … of `values`. */
-export const overRows = (width: number, text: (values: string) => string): RowStatement => ({
+export const overRows = (width: number, text: RowStatement["text"]): RowStatement => ({
   width,
-  text: (values) => text(`(VALUES ${values})`)
+  text: (values, named) => text(`(VALUES ${values})`, named)
 })
 
 /** Runs the statement for all rows. A few fixed sizes, so that each is prepared once and found again. */
@@ -45,9 +56,22 @@ export const runRows = (
   )
 }
 
+/** The same as plain calls, inside a transaction of them. */
+export const runWrite = (run: Run, { statement, rows }: Write): void => {
+  for (const chunk of chunksOf(rows)) run(textOf(statement, chunk.length), cellsOf(chunk))
+}
+
+/** One after another; several times as fast as `flat`. */
+const cellsOf = (rows: ReadonlyArray<Cells>): ReadonlyArray<Cell> => {
+  const cells: Array<Cell> = []
+  for (const row of rows) for (const cell of row) cells.push(cell)
+  return cells
+}
+
 const sizes = [256, 64, 32, 16, 8, 4, 2, 1]
 
-const chunksOf = (rows: ReadonlyArray<Cells>): ReadonlyArray<ReadonlyArray<Cells>> => {
+/** The rows in sets of those sizes. */
+export const chunksOf = (rows: ReadonlyArray<Cells>): ReadonlyArray<ReadonlyArray<Cells>> => {
   const chunks: Array<ReadonlyArray<Cells>> = []
   let at = 0
   for (const size of sizes) {
@@ -61,16 +85,16 @@ const texts = new WeakMap<RowStatement, Map<number, string>>()
 const textOf = (statement: RowStatement, rows: number): string => {
   const known = texts.get(statement) ?? new Map<number, string>()
   texts.set(statement, known)
-  const text =
-    known.get(rows) ??
-    statement.text(
-      Array(rows)
-        .fill(`(${Array(statement.width).fill("?")})`)
-        .join(",")
-    )
+  const text = known.get(rows) ?? statement.text(placesOf(statement, rows), asItIs)
   known.set(rows, text)
   return text
 }
+
+/** The places of so many rows' cells. */
+export const placesOf = ({ width }: RowStatement, rows: number): string =>
+  Array(rows)
+    .fill(`(${Array(width).fill("?")})`)
+    .join(",")
 
 /** Rows that could not be read, by table. */
 export const unreadableRows = Metric.counter("turnkeeper_unreadable_rows", {

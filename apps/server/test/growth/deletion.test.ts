@@ -28,7 +28,8 @@ import {
   starting,
   storeAt,
   temporaryDirectory,
-  turnId
+  turnId,
+  undone
 } from "../store/fixtures.ts"
 
 const kept = (filename: string, settings: Partial<typeof defaults> = {}) =>
@@ -92,20 +93,6 @@ const rowsOf = (thread: Author) =>
 
 /** Its creation, its deletion, and what came last where that is not the deletion itself. */
 const bare = { events: 2, sessions: 1, thread_states: 1, threads: 1 }
-
-/** Makes a database of the first schema of one of today's. */
-const undone = [
-  "DROP TABLE forgetting",
-  "DROP TABLE message_search",
-  "DROP VIEW searchable",
-  "DROP INDEX messages_search",
-  "ALTER TABLE messages DROP COLUMN search_id",
-  "ALTER TABLE items DROP COLUMN omitted_from",
-  "ALTER TABLE items DROP COLUMN omitted_length",
-  "ALTER TABLE items DROP COLUMN text_version",
-  "UPDATE meta SET value = '1' WHERE key = 'projections'",
-  "DELETE FROM migrations WHERE migration_id > 1"
-]
 
 const onFile = <A, E>(body: (filename: string) => Effect.Effect<A, E>) =>
   Effect.flatMap(temporaryDirectory, (directory) => body(`${directory}/test.db`)).pipe(Effect.scoped)
@@ -197,32 +184,35 @@ describe("a deleted thread", () => {
     )
   )
 
-  it.effect("D6: is left in small steps, and commits go in between", () =>
-    onFile((filename) =>
-      Effect.gen(function* () {
-        const [gone, busy] = [author("gone"), author("busy")]
-        yield* grow(gone, 300)
-        yield* close(gone)
-        yield* remove(gone)
-        const { submit } = yield* Commit
-        const sql = yield* Sqlite.Reader
-        yield* submit(next(busy, [created]))
-        const left: Array<number> = []
-        const talk = Effect.gen(function* () {
-          for (let n = 0; n < 20; n++) {
-            yield* submit(next(busy, [{ type: "notice.recorded", turnId: null, message: `${n}` }]))
-            const [row] = yield* sql<{
-              n: number
-            }>`SELECT count(*) AS n FROM events WHERE stream = 'thread:gone'`
-            left.push(row?.n ?? 0)
-          }
-        })
-        yield* Effect.all([upkeep, talk], { concurrency: "unbounded" })
-        assert.isAbove(new Set(left).size, 2, "the steps were seen from in between")
-        assert.deepStrictEqual(yield* rowsOf(gone), bare)
-        assert.strictEqual((yield* rowsOf(busy)).events, 21)
-      }).pipe(Effect.provide(kept(filename)))
-    )
+  it.effect(
+    "D6: is left in small steps, and commits go in between",
+    () =>
+      onFile((filename) =>
+        Effect.gen(function* () {
+          const [gone, busy] = [author("gone"), author("busy")]
+          yield* grow(gone, 300)
+          yield* close(gone)
+          yield* remove(gone)
+          const { submit } = yield* Commit
+          const sql = yield* Sqlite.Reader
+          yield* submit(next(busy, [created]))
+          const left: Array<number> = []
+          const talk = Effect.gen(function* () {
+            for (let n = 0; n < 20; n++) {
+              yield* submit(next(busy, [{ type: "notice.recorded", turnId: null, message: `${n}` }]))
+              const [row] = yield* sql<{
+                n: number
+              }>`SELECT count(*) AS n FROM events WHERE stream = 'thread:gone'`
+              left.push(row?.n ?? 0)
+            }
+          })
+          yield* Effect.all([upkeep, talk], { concurrency: "unbounded" })
+          assert.isAbove(new Set(left).size, 2, "the steps were seen from in between")
+          assert.deepStrictEqual(yield* rowsOf(gone), bare)
+          assert.strictEqual((yield* rowsOf(busy)).events, 21)
+        }).pipe(Effect.provide(kept(filename)))
+      ),
+    60_000
   )
 
   it.effect("E2: who missed what has gone is not told of a part of it", () =>
@@ -306,20 +296,23 @@ describe("free pages", () => {
       Effect.map(Sqlite.pragma(sql, name), ([row]) => (row as Record<string, number>)[name] ?? 0)
     )
 
-  it.effect("D6: what a deleted thread took goes back to the file system, but for a reserve", () =>
-    onFile((filename) =>
-      Effect.gen(function* () {
-        const thread = author("t")
-        yield* grow(thread, 20, "long text ".repeat(10_000))
-        yield* close(thread)
-        const full = yield* pages("page_count")
-        assert.isAbove(full, 2_000)
-        yield* remove(thread)
-        yield* upkeep
-        assert.isAtMost(yield* pages("freelist_count"), 1_000)
-        assert.isBelow(yield* pages("page_count"), full - 1_000)
-      }).pipe(Effect.provide(kept(filename)))
-    )
+  it.effect(
+    "D6: what a deleted thread took goes back to the file system, but for a reserve",
+    () =>
+      onFile((filename) =>
+        Effect.gen(function* () {
+          const thread = author("t")
+          yield* grow(thread, 20, "long text ".repeat(10_000))
+          yield* close(thread)
+          const full = yield* pages("page_count")
+          assert.isAbove(full, 2_000)
+          yield* remove(thread)
+          yield* upkeep
+          assert.isAtMost(yield* pages("freelist_count"), 1_000)
+          assert.isBelow(yield* pages("page_count"), full - 1_000)
+        }).pipe(Effect.provide(kept(filename)))
+      ),
+    60_000
   )
 
   it.effect("a file that was made without the means keeps them, and housekeeping ends", () =>

@@ -5,7 +5,7 @@ import * as fs from "node:fs"
 import { Commit } from "../../src/engine/Commit.ts"
 import { backup } from "../../src/maintenance/backup.ts"
 import { forgetStep } from "../../src/maintenance/forget.ts"
-import { rebuild } from "../../src/maintenance/rebuild.ts"
+import { rebuildOffline } from "../../src/maintenance/offline.ts"
 import { verify } from "../../src/maintenance/verify.ts"
 import { DataDirectory, databaseIn } from "../../src/store/DataDirectory.ts"
 import { Writer } from "../../src/store/Sqlite.ts"
@@ -130,26 +130,33 @@ describe("verify", () => {
 })
 
 describe("rebuild", () => {
-  it.effect("L15: makes good what was damaged; it waits for no server and takes nobody's directory", () =>
-    onFile((directory) =>
-      Effect.gen(function* () {
-        const database = databaseIn(directory)
-        yield* Effect.gen(function* () {
-          yield* walked
-          const sql = yield* Writer
-          for (const [, harm] of harms) yield* sql.unsafe(harm)
-          yield* sql`INSERT INTO message_search (message_search) VALUES ('delete-all')`
-        }).pipe(Effect.provide(storeAt(database), { local: true }))
-        const before = yield* verify(database, directory)
-        assert.lengthOf(before.differences, 4)
-        const refused = yield* Effect.flip(
-          Effect.provide(rebuild(directory), DataDirectory.layer(directory), { local: true })
-        )
-        assert.strictEqual(refused._tag, "DataDirectoryInUse")
-        assert.strictEqual((yield* rebuild(directory)).events, before.events)
-        assert.deepInclude(yield* verify(database, directory), { differences: [], damage: [] })
-      })
-    )
+  it.effect(
+    "L15: makes good what was damaged; it waits for no server and takes nobody's directory",
+    () =>
+      onFile((directory) =>
+        Effect.gen(function* () {
+          const database = databaseIn(directory)
+          yield* Effect.gen(function* () {
+            yield* walked
+            const sql = yield* Writer
+            for (const [, harm] of harms) yield* sql.unsafe(harm)
+            yield* sql`INSERT INTO message_search (message_search) VALUES ('delete-all')`
+          }).pipe(Effect.provide(storeAt(database), { local: true }))
+          const before = yield* verify(database, directory)
+          assert.lengthOf(before.differences, 4)
+          const refused = yield* Effect.flip(
+            Effect.provide(
+              rebuildOffline(directory, () => {}),
+              DataDirectory.layer(directory),
+              { local: true }
+            )
+          )
+          assert.strictEqual(refused._tag, "DataDirectoryInUse")
+          assert.strictEqual((yield* rebuildOffline(directory, () => {})).events, before.events)
+          assert.deepInclude(yield* verify(database, directory), { differences: [], damage: [] })
+        })
+      ),
+    60_000
   )
 })
 

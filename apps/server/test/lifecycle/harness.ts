@@ -387,16 +387,18 @@ export const textsOf = (received: ReadonlyArray<Received>) => received.map(({ te
 const mortal = (power: Power) =>
   Layer.effect(
     Writer,
-    Effect.map(
-      Writer,
-      (sql) =>
-        new Proxy(sql, {
-          apply: (target, self, args) => {
-            const statement = () => Reflect.apply(target, self, args)
-            return !power.on ? dead : isCommit(args) ? fused(power, statement) : statement()
-          }
-        })
-    )
+    Effect.map(Writer, (sql) => {
+      const transact: Writer["Service"]["transact"] = (body) =>
+        Effect.suspend(() => (power.on ? fused(power, () => sql.transact(body)) : dead))
+      return new Proxy(sql, {
+        apply: (target, self, args) => {
+          const statement = () => Reflect.apply(target, self, args)
+          return !power.on ? dead : isCommit(args) ? fused(power, statement) : statement()
+        },
+        get: (target, name, receiver) =>
+          name === "transact" ? transact : (Reflect.get(target, name, receiver) as unknown)
+      })
+    })
   )
 
 const dead = Effect.die(new Error("The process was killed"))
@@ -404,7 +406,7 @@ const dead = Effect.die(new Error("The process was killed"))
 const isCommit = ([parts]: ReadonlyArray<unknown>) => Array.isArray(parts) && parts[0] === "COMMIT"
 
 /** The commit, or what the fuse says instead. */
-const fused = (power: Power, commit: () => Effect.Effect<unknown, unknown>) =>
+const fused = <A, E>(power: Power, commit: () => Effect.Effect<A, E>): Effect.Effect<A, E | SqlError> =>
   Effect.gen(function* () {
     const { fuse } = power
     if (fuse === null || --fuse.left > 0) return yield* commit()

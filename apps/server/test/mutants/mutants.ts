@@ -18,12 +18,18 @@ const commit = { file: "engine/Commit.ts", caughtBy: "commit/commit.test.ts" } a
 const feed = { file: "engine/Feed.ts", caughtBy: "commit/feed.test.ts" } as const
 const delivery = "lifecycle/delivery.test.ts"
 const statements = "storageFaults/everyStatement.test.ts"
+const secondLine = "mutants/secondLine.test.ts"
+/** By a simulated run that was kept: `npm run simulate` finds it, too. */
+const simulated = (plan: string) => ({
+  caughtBy: "mutants/keptPlans.test.ts",
+  test: `keeps them all: ${plan}`
+})
 
 export const mutants: ReadonlyArray<Mutant> = [
   {
     breaks: "the reactor is not woken by a commit",
     file: "engine/Mailbox.ts",
-    find: "if (!verdict.events.every(isStreamed)) around.changed(threadId)",
+    find: "if (!events.every(isStreamed)) around.changed(threadId)",
     put: "",
     caughtBy: delivery,
     test: "L11: the same command gets the same answer, and is carried out once"
@@ -103,16 +109,16 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     ...commit,
     breaks: "a commit is published before it is one",
-    find: "    yield* transaction(sql, write(sql, plan))",
-    put: "    publish(plan.published)\n    yield* transaction(sql, write(sql, plan))",
+    find: "    yield* sql.transact(",
+    put: "    publish(plan.published)\n    yield* sql.transact(",
     caughtBy: "commit/feed.test.ts",
     test: "a change that is refused is not published"
   },
   {
     ...commit,
     breaks: "a commit is acknowledged before it is written",
-    find: "    yield* transaction(sql, write(sql, plan))",
-    put: "    for (const { member, committed } of plan.accepted) Deferred.doneUnsafe(member.done, Exit.succeed(committed))\n    yield* transaction(sql, write(sql, plan))",
+    find: "    yield* sql.transact(",
+    put: "    for (const { member, committed } of plan.accepted) Deferred.doneUnsafe(member.done, Exit.succeed(committed))\n    yield* sql.transact(",
     test: "acknowledges nothing while the storage refuses to write, and goes on when it takes writes again"
   },
   {
@@ -125,7 +131,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     ...commit,
     breaks: "the receipt is not in the commit of what it is for",
-    find: "Effect.andThen(writeReceipts(sql, plan.receipts)),",
+    find: "  writeReceipts(plan.receipts),",
     put: "",
     test: "L11: the same command gets the same answer, at once or later, and is carried out once"
   },
@@ -167,10 +173,10 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "is empty as soon as the item completes; the message has the whole text in the same commit"
   },
   {
-    ...commit,
     breaks: "a failed transaction stays open",
-    find: "Effect.onError(() => Effect.ignore(sql`ROLLBACK`))",
-    put: "Effect.onError(() => Effect.void)",
+    file: "store/Connection.ts",
+    find: "        undo(database)\n        return resultCode(cause) === null",
+    put: "        return resultCode(cause) === null",
     caughtBy: statements,
     test: "L12, L14: commit denied 2 and each 7th behind it: write, 1 in a row: nothing is lost, doubled or half written, and all goes on"
   },
@@ -215,8 +221,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     breaks: "what is open inside a settled turn stays open",
     file: "projection/Items.ts",
-    find: "UPDATE items SET status = 'interrupted', completed_at",
-    put: "UPDATE items SET completed_at",
+    find: "SET status = 'interrupted', completed_at = v.column3",
+    put: "SET completed_at = v.column3",
     caughtBy: "projection/thread-view.test.ts",
     test: "L5: a settled turn has nothing open inside it, even where its events forgot to close it"
   },
@@ -247,10 +253,9 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     breaks: "a commit that was denied and is there leaves its thread in the past",
     file: "engine/Mailbox.ts",
-    find: "if (committed.version > version) yield* reload",
+    find: "if (committed.version > version) return Effect.as(reload, committed)",
     put: "if (committed.version > version) standing = { state: after, version: committed.version }",
-    caughtBy: statements,
-    test: "L12, L14: commit unheard 1 and each 7th behind it: full, 1 in a row, undone by SQLite: nothing is lost, doubled or half written, and all goes on"
+    ...simulated("a denied command that came twice")
   },
   {
     breaks: "a thread is put to sleep by a jump of the wall clock",
@@ -262,9 +267,9 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     breaks: "a statement that could not be prepared once is given up",
-    file: "store/Sqlite.ts",
-    find: "unprepared.add(text)",
-    put: "text",
+    file: "store/Connection.ts",
+    find: "    const made = prepare(database, text)\n",
+    put: "    const failed = ((known as any).failed ??= new Map())\n    if (failed.has(text)) throw failed.get(text)\n    let made\n    try {\n      made = prepare(database, text)\n    } catch (error) {\n      failed.set(text, error)\n      throw error\n    }\n",
     caughtBy: statements,
     test: "L12, L14: prepare 5 and each 13th behind it: busy, 1 in a row, undone by SQLite: nothing is lost, doubled or half written, and all goes on"
   },
@@ -283,5 +288,87 @@ export const mutants: ReadonlyArray<Mutant> = [
     put: "",
     caughtBy: "store/data-directory.test.ts",
     test: "E10: the lock file alone protects a living owner"
+  },
+  {
+    breaks: "after a read that failed nobody looks at the thread again",
+    file: "reactor/Reactor.ts",
+    find: 'Effect.catch(() => Effect.asVoid(Effect.forkIn(Effect.delay(again(threadId), "1 second"), scope)))',
+    put: "Effect.catch(() => Effect.void)",
+    caughtBy: secondLine,
+    test: "L14: where its state cannot be read, it is looked at again"
+  },
+  {
+    breaks: "whether a message arrived is asked while it may still arrive",
+    file: "reactor/findEvidence.ts",
+    find: "if (owed.final) yield* means.sessions.gone(threadId, -1)",
+    put: "",
+    ...simulated("a prompt on its way when the line broke")
+  },
+  {
+    breaks: "a record that was not read proves that a message did not arrive",
+    file: "reactor/findEvidence.ts",
+    find: 'if (owed.resume === null)\n      return known({ type: "none", message: "The provider gave no name by which its record could be read." })',
+    put: 'if (owed.resume === null) return known({ type: "absent" })',
+    ...simulated("a record that was never read")
+  },
+  {
+    breaks: "a send whose marker stands is neither made nor doubted",
+    file: "reactor/Reactor.ts",
+    find: "if (lost !== null) return yield* mailbox.tell(",
+    put: "if (lost === undefined) return yield* mailbox.tell(",
+    ...simulated("a crash in a send and nobody lists")
+  },
+  {
+    breaks: "letters that must not be lost are refused like a command when the storage fails",
+    file: "engine/Mailbox.ts",
+    find: "const trouble = letter.patient ? storageTrouble(exit) : null",
+    put: "const trouble = null as any",
+    ...simulated("an end that met a full disk")
+  },
+  {
+    breaks: "a command whose commit was denied is forgotten, although it is there",
+    file: "engine/Mailbox.ts",
+    find: "else if (storageTrouble(exit) !== null) lookLater()",
+    put: "",
+    ...simulated("a denied command that is there")
+  },
+  {
+    breaks: "who follows a thread is not told of a commit that was denied and is there",
+    file: "engine/Mailbox.ts",
+    find: "    around.missed(threadId)\n",
+    put: "",
+    ...simulated("a commit that nobody heard of")
+  },
+  {
+    breaks: "a text with a hole before it goes on as if nothing were missing",
+    file: "rpc/ThreadSubscription.ts",
+    find: "if (offset > have) return false",
+    put: "if (offset > have) return true",
+    caughtBy: secondLine,
+    test: "C6: a text with a hole before it is not shown: what is missing is read first"
+  },
+  {
+    breaks: "a stop pretends: the provider refused, and the session is shown as stopped",
+    file: "reactor/stopSession.ts",
+    find: 'if (Result.isFailure(stopped) && stopped.failure.reason !== "SessionGone") {',
+    put: "if (Result.isFailure(stopped) && false) {",
+    caughtBy: "lifecycle/mission.test.ts",
+    test: "A7, L9: a stop that fails leaves the session as it is and says so"
+  },
+  {
+    breaks: "a stop pretends: a session that outlived the server and is not held counts as gone",
+    file: "reactor/stopSession.ts",
+    find: "if (!lives.success) return Result.succeed(undefined)",
+    put: "if (lives.success || !lives.success) return Result.succeed(undefined)",
+    caughtBy: "lifecycle/outliving.test.ts",
+    test: "L9: a stop takes it up, and ends it"
+  },
+  {
+    breaks: "the reconciler counts one listing",
+    file: "reconciler/Reconciler.ts",
+    find: "|| before?.version !== version) continue\n          if (before.says !== sighting.says) continue",
+    put: ") continue",
+    caughtBy: "mutants/once.test.ts",
+    test: "L7: what one listing says counts for nothing: the next one may know the turn again"
   }
 ]

@@ -1,6 +1,6 @@
 /** What has to happen once, looked at from the provider: tests that mutants of the server asked for. */
 import { assert, describe } from "@effect/vitest"
-import { hold } from "@turnkeeper/provider-kit/testing/control"
+import { hold, pretend } from "@turnkeeper/provider-kit/testing/control"
 import type { ProviderError } from "@turnkeeper/provider-kit/ProviderError"
 import { Deferred, Effect, Exit } from "effect"
 import { Mailboxes } from "../../src/engine/Mailboxes.ts"
@@ -48,6 +48,26 @@ describe("once", () => {
           ["open", "send", "answer"]
         )
       })
+  )
+
+  scenario("L7: what one listing says counts for nothing: the next one may know the turn again", (app) =>
+    Effect.gen(function* () {
+      yield* manual(app, "t1")
+      const listings = () =>
+        app
+          .control()
+          .calls()
+          .filter(({ operation }) => operation === "list").length
+      const before = listings()
+      const idle = [{ threadId: thread, generation: 1, activeProviderTurnId: null, activeTurnId: null }]
+      for (const plan of [pretend(idle), null, pretend(idle), null]) {
+        if (plan !== null) app.control().next("list", plan)
+        yield* app.sleepThrough("1 minute")
+        yield* quietly
+      }
+      assert.strictEqual(listings(), before + 4)
+      assert.strictEqual((yield* app.view()).turn("t1").state, "running")
+    })
   )
 
   scenario("D9: a session whose generation is closed, by whatever, is ended", (app) =>

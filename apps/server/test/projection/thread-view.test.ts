@@ -107,7 +107,7 @@ describe("a snapshot", () => {
       assert.isNull(yield* snapshot(id))
       assert.isNull(yield* load(id))
       assert.isNull(yield* eventsAfter(id, 0))
-      assert.deepStrictEqual(yield* history(id, 10), { entries: [], before: null })
+      assert.deepStrictEqual(yield* history(id, 10), { entries: [], before: null, turns: [] })
     }).pipe(Effect.provide(store))
   )
 
@@ -261,6 +261,55 @@ describe("history", () => {
         ["huge/0"],
         ["small-prompt", "small/0", "huge-prompt"]
       ])
+    }).pipe(Effect.provide(store))
+  )
+
+  it.effect("a page of history brings the turns of its entries, and no others", () =>
+    Effect.gen(function* () {
+      const { submit } = yield* Commit
+      const { history, snapshot } = yield* ThreadView
+      const thread = author("t")
+      yield* submit(next(thread, [created, starting, sessionStarted]))
+      for (const turn of ["a", "b", "c"]) yield* submit(whole(thread, turn, turn))
+      yield* submit(next(thread, [queued("open", "x"), ...sent("open")]))
+      const view = yield* snapshot(thread.id, 3)
+      const page = yield* history(thread.id, view?.before ?? 0, 3)
+      assert.deepStrictEqual(ids(page.entries), ["a/0", "b-prompt", "b/0"])
+      assert.deepStrictEqual(
+        page.turns.map(({ turnId, state }) => [turnId, state]),
+        [
+          ["a", "completed"],
+          ["b", "completed"]
+        ]
+      )
+    }).pipe(Effect.provide(store))
+  )
+
+  it.effect("a turn's row has what was used, added up, and null where nothing was reported", () =>
+    Effect.gen(function* () {
+      const { submit } = yield* Commit
+      const { snapshot } = yield* ThreadView
+      const thread = author("t")
+      yield* submit(running(thread))
+      const usage = { inputTokens: 100, cachedInputTokens: 40, outputTokens: 7, reasoningTokens: 2 }
+      const reported = (costUsd: number) =>
+        ({ type: "usage.reported", turnId: turnId("a"), usage: { ...usage, costUsd } }) as const
+      yield* submit(next(thread, [reported(0.1), reported(0.2)]))
+      yield* submit(next(thread, [reported(0.3), settled("a"), queued("b", "x")]))
+      const view = yield* snapshot(thread.id)
+      assert.deepStrictEqual(
+        view?.turns.map((turn) => turn.usage),
+        [
+          {
+            inputTokens: 300,
+            cachedInputTokens: 120,
+            outputTokens: 21,
+            reasoningTokens: 6,
+            costMicroUsd: 600_000
+          },
+          null
+        ]
+      )
     }).pipe(Effect.provide(store))
   )
 

@@ -4,7 +4,7 @@ import { ThreadItem } from "@turnkeeper/contracts/Streams"
 import { ItemId } from "@turnkeeper/domain/ids"
 import { Effect, Schema } from "effect"
 import { RpcSerialization } from "effect/rpc"
-import { codecFor, frameOf } from "../../src/rpc/encoded.ts"
+import { codecFor, messageOf } from "../../src/rpc/encoded.ts"
 
 const items = [
   { type: "delta", itemId: ItemId.make("item-1"), offset: 3, text: '“quoted” " \n' },
@@ -12,7 +12,13 @@ const items = [
 ] as const satisfies ReadonlyArray<ThreadItem>
 
 const chunk = Schema.NonEmptyArray(ThreadItem)
-const textOf = (values: ReadonlyArray<unknown>) => String(frameOf("", values, ""))
+const partsOf = (before: string, values: ReadonlyArray<unknown>, after: string) => {
+  const message = messageOf(before, values, after)
+  return typeof message === "object" && "own" in message ? [message.own, message.shared] : [message]
+}
+const textIn = (parts: ReadonlyArray<string | Uint8Array>) =>
+  parts.map((part) => Buffer.from(part as Uint8Array).toString()).join("")
+const textOf = (values: ReadonlyArray<unknown>) => textIn(partsOf("", values, ""))
 
 const encodeChunk = Schema.encodeUnknownEffect(codecFor(chunk)) as (
   items: unknown
@@ -49,5 +55,30 @@ it.effect("what is no item of its stream is refused, and not kept", () =>
     const wrong = { type: "delta", itemId: "item-1", offset: "3", text: "a" }
     expect((yield* Effect.flip(encodeChunk([wrong])))._tag).toBe("SchemaError")
     expect((yield* Effect.flip(encodeChunk([wrong])))._tag).toBe("SchemaError")
+  })
+)
+
+const long = (text: string) => ({ type: "delta", itemId: ItemId.make("item-1"), offset: 0, text }) as const
+
+it.effect("a long message is the same text for everyone, and its bytes are made once for all", () =>
+  Effect.gen(function* () {
+    const said = [long("ä".repeat(3_000)), long("b".repeat(3_000))]
+    const [one, other] = [yield* encodeChunk(said), yield* encodeChunk(said)]
+    const [first, second] = [partsOf("first:", one, "}"), partsOf("second:", other, "}")]
+    expect(textIn(first)).toBe(`first:${JSON.stringify(said)}}`)
+    expect(textIn(second)).toBe(`second:${JSON.stringify(said)}}`)
+    expect(first).toHaveLength(2)
+    expect(second[1]).toBe(first[1])
+  })
+)
+
+it.effect("who is given other items, or another end, gets bytes of its own", () =>
+  Effect.gen(function* () {
+    const said = [long("a".repeat(5_000)), long("b".repeat(5_000))]
+    const whole = yield* encodeChunk(said)
+    expect(textIn(partsOf("", whole, "}"))).toBe(`${JSON.stringify(said)}}`)
+    expect(textIn(partsOf("", whole, "}}"))).toBe(`${JSON.stringify(said)}}}`)
+    expect(textIn(partsOf("", whole.slice(0, 1), "}"))).toBe(`${JSON.stringify(said.slice(0, 1))}}`)
+    expect(textIn(partsOf("", [...whole, whole[0]], "}"))).toBe(`${JSON.stringify([...said, said[0]])}}`)
   })
 )

@@ -339,7 +339,7 @@ layer(server())("subscriptions of JSON-RPC", (it) => {
   )
 
   it.effect(
-    "a client that does not read is not fed without bound, disturbs nobody and misses nothing",
+    "D8: a client that does not read is not fed without bound, disturbs nobody and misses nothing",
     () =>
       Effect.gen(function* () {
         const thread = yield* running("stalled")

@@ -19,6 +19,7 @@ import type { Cause, ProjectChange, Receipt, ThreadChange } from "../../src/engi
 import { Commit } from "../../src/engine/Commit.ts"
 import { measured } from "../../src/engine/CommitLoad.ts"
 import { Feed } from "../../src/engine/Feed.ts"
+import { Rebuild } from "../../src/maintenance/Rebuild.ts"
 import { Projects } from "../../src/projection/Projects.ts"
 import { Threads } from "../../src/projection/Threads.ts"
 import { ThreadView } from "../../src/projection/ThreadView.ts"
@@ -29,13 +30,8 @@ import * as Sqlite from "../../src/store/Sqlite.ts"
 
 /** Everything of the store over one file. */
 export const storeAt = (filename: string) =>
-  Layer.mergeAll(
-    EventLog.layer,
-    Projects.layer,
-    Threads.layer,
-    ThreadView.layer,
-    measured(Commit.layer)
-  ).pipe(
+  Layer.mergeAll(EventLog.layer, Projects.layer, Threads.layer, ThreadView.layer, Rebuild.layer).pipe(
+    Layer.provideMerge(measured(Commit.layer)),
     Layer.provideMerge(Layer.mergeAll(Feed.layer, Meta.layer)),
     Layer.provideMerge(migrated(Sqlite.layer({ filename })))
   )
@@ -248,3 +244,17 @@ export const dump = Effect.gen(function* () {
   )
   return JSON.stringify(Object.fromEntries(parts), null, 1)
 })
+
+/** Makes a database of the first schema of one of today's. */
+export const undone = [
+  "DROP TABLE forgetting",
+  "DROP TABLE message_search",
+  "DROP VIEW searchable",
+  "DROP INDEX messages_search",
+  "ALTER TABLE messages DROP COLUMN search_id",
+  "ALTER TABLE items DROP COLUMN omitted_from",
+  "ALTER TABLE items DROP COLUMN omitted_length",
+  "ALTER TABLE items DROP COLUMN text_version",
+  "UPDATE meta SET value = '1' WHERE key = 'projections'",
+  "DELETE FROM migrations WHERE migration_id > 1"
+]

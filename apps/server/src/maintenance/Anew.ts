@@ -1,0 +1,101 @@
+/**
+ * Reads the log from its beginning and fills tables from it, page by page, on connections of its own: no effect
+ * and no statement per event. By the very rules of the commit (`foldedFrom`, `writesOf`), so that it makes the
+ * same rows (L15).
+ */
+import type { ThreadId } from "@turnkeeper/domain/ids"
+import type { ThreadState } from "@turnkeeper/domain/thread/State"
+import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite"
+import { foldedFrom, writesOf } from "../projection/Projection.ts"
+import type { Row, StoredRecord } from "../store/EventLog.ts"
+import { recordReader } from "../store/EventLog.ts"
+import type { HalfForgotten, Kept } from "../store/Forgetting.ts"
+import { halfForgottenRows, keptOf } from "../store/Forgetting.ts"
+import type { Named, RowStatement, Write } from "../store/rows.ts"
+import { chunksOf, placesOf } from "../store/rows.ts"
+
+/** What was read of the log, and what has to be written for it. */
+export interface Page {
+  readonly writes: ReadonlyArray<Write>
+  readonly events: number
+  readonly unreadable: number
+  /** How far it comes, of the log as it was at the beginning, 0 to 1. What came later is behind 1. */
+  readonly share: number
+  /** Nothing was behind it when it was read. */
+  readonly complete: boolean
+}
+
+/** Large, because what begins and ends within one page is written once. */
+const pageBounds = { rows: 4_096, bytes: 8 * 1024 * 1024 } as const
+
+/** Goes on where the last page ended. Holds one open state per thread in memory. */
+export const readingLog = (database: DatabaseSync): (() => Page) => {
+  const forgotten: ReadonlyMap<ThreadId, Kept> = keptOf(
+    database.prepare(halfForgottenRows).all() as unknown as ReadonlyArray<HalfForgotten>
+  )
+  const read = database.prepare(
+    `SELECT sequence, stream, version, event_version, payload, cause, at FROM events
+      WHERE sequence > ? ORDER BY sequence LIMIT ?`
+  )
+  // Several times as fast as rows by their columns' names.
+  read.setReturnArrays(true)
+  const recordOf = recordReader()
+  const states = new Map<ThreadId, ThreadState>()
+  const newest = Number(database.prepare("SELECT max(sequence) AS newest FROM events").get()?.["newest"] ?? 1)
+  let after = 0
+  return () => {
+    const records: Array<StoredRecord> = []
+    let rows = 0
+    let bytes = 0
+    for (const cells of read.iterate(after, pageBounds.rows) as unknown as Iterable<RowCells>) {
+      const row = rowOf(cells)
+      after = row.sequence
+      rows += 1
+      bytes += row.payload.length
+      const record = recordOf(row)
+      if (record !== null) records.push(record)
+      if (bytes >= pageBounds.bytes) break
+    }
+    return {
+      writes: writesOf(foldedFrom(states, records, forgotten)),
+      events: records.length,
+      unreadable: rows - records.length,
+      share: Math.min(1, after / newest),
+      complete: rows < pageBounds.rows && bytes < pageBounds.bytes
+    }
+  }
+}
+
+/** In the order in which `readingLog` asks for them. */
+type RowCells = readonly [number, string, number, number, string, string, number]
+
+const rowOf = ([sequence, stream, version, event_version, payload, cause, at]: RowCells): Row => ({
+  sequence,
+  stream,
+  version,
+  event_version,
+  payload,
+  cause,
+  at
+})
+
+/** A set of rows with its statement, ready to be run. */
+export type Run = () => void
+
+/** The writes as single runs, in their order. Each statement is prepared once for each of a few sizes. */
+export const runsOf = (database: DatabaseSync, named: Named) => {
+  const prepared = new Map<RowStatement, Map<number, StatementSync>>()
+  const statementOf = (statement: RowStatement, size: number): StatementSync => {
+    const sizes = prepared.get(statement) ?? new Map<number, StatementSync>()
+    prepared.set(statement, sizes)
+    const known = sizes.get(size) ?? database.prepare(statement.text(placesOf(statement, size), named))
+    sizes.set(size, known)
+    return known
+  }
+  return (writes: ReadonlyArray<Write>): ReadonlyArray<Run> =>
+    writes.flatMap(({ rows, statement }) =>
+      chunksOf(rows).map((chunk) => () => {
+        statementOf(statement, chunk.length).run(...(chunk.flat() as Array<SQLInputValue>))
+      })
+    )
+}
