@@ -27,6 +27,8 @@ export interface UserOptions {
   readonly random: Random
   readonly projectId: string
   readonly provider: string
+  /** Stops the session of a thread that it leaves. */
+  readonly tidies?: boolean
 }
 
 /** Turns that may be open in a thread before the user waits, and messages before it begins another one. */
@@ -81,6 +83,8 @@ export class User {
     this.left.add(view)
     await view.close()
     await following
+    if (this.options.tidies === true)
+      await this.attempt({ type: "thread.session.stop", threadId: view.threadId })
   }
 
   /** Keeps the view attached over every crash and answers what is asked, until the user leaves the thread. */

@@ -13,7 +13,7 @@ import type { ProviderError } from "@turnkeeper/provider-kit/ProviderError"
 import type { Call, Control, Operation } from "@turnkeeper/provider-kit/testing/control"
 import { errorOf } from "@turnkeeper/provider-kit/testing/control"
 import { makeScripted } from "@turnkeeper/provider-kit/testing/ScriptedProvider"
-import { Clock, Effect, Exit, Scope, Stream } from "effect"
+import { Clock, Deferred, Effect, Exit, Scope, Stream } from "effect"
 import type { Random } from "../crash/random.ts"
 import type { Loop } from "./Loop.ts"
 
@@ -26,9 +26,24 @@ export interface Hostility {
   readonly drops: number
   readonly delays: number
   readonly echoes: number
+  /** The line of a session breaks while a prompt is on its way: nothing is heard any more, and it still arrives. */
+  readonly cuts: number
+  /** Closing a session takes its time; until then it lives. */
+  readonly closes: number
+  /** The live sessions cannot be listed. */
+  readonly listings: number
 }
 
-export const friendly: Hostility = { calls: 0, copies: 0, drops: 0, delays: 0, echoes: 0 }
+export const friendly: Hostility = {
+  calls: 0,
+  copies: 0,
+  drops: 0,
+  delays: 0,
+  echoes: 0,
+  cuts: 0,
+  closes: 0,
+  listings: 0
+}
 
 export interface Hostile {
   readonly instanceId: ProviderInstanceId
@@ -56,6 +71,8 @@ export interface HostileOptions {
 
 export const makeHostile = (options: HostileOptions): Hostile => {
   const { instanceId, loop, trace } = options
+  // A source of its own: a plan that has none of this makes the same choices with and without.
+  const edges = options.random.fork(1)
   let hostility = options.hostility
   let deaf = false
   let line = newLine()
@@ -84,13 +101,14 @@ export const makeHostile = (options: HostileOptions): Hostile => {
     const { operation } = call
     // A kill asks nobody.
     if (deaf && !(operation === "stop" && call.arguments.step === "kill")) return "never"
+    if (operation === "list" && edges.chance(hostility.listings)) return edges.pick(["lost", "never"])
     if (!options.random.chance(hostility.calls)) return "done"
     const [first, ...rest] = treatments[operation]
     return options.random.pick([first!, ...rest])
   }
 
-  const slept = (from: number, to: number) =>
-    Effect.suspend(() => Effect.sleep(options.random.between(from, to)))
+  const slept = (from: number, to: number, random = options.random) =>
+    Effect.suspend(() => Effect.sleep(random.between(from, to)))
 
   const treat = <A>(
     treatment: Treatment,
@@ -129,7 +147,11 @@ export const makeHostile = (options: HostileOptions): Hostile => {
     }
   }
 
-  const mangled = (session: ProviderSession, isAlive: () => boolean): Stream.Stream<ProviderEvent> => {
+  const mangled = (
+    session: ProviderSession,
+    isAlive: () => boolean,
+    broken: Deferred.Deferred<void>
+  ): Stream.Stream<ProviderEvent> => {
     const { random } = options
     const past: Array<ProviderEvent> = line.past
     return session.events.pipe(
@@ -143,9 +165,30 @@ export const makeHostile = (options: HostileOptions): Hostile => {
           return said
         })
       ),
-      Stream.flattenIterable
+      Stream.flattenIterable,
+      Stream.interruptWhen(Deferred.await(broken)),
+      Stream.concat(
+        Stream.suspend(() => (Deferred.isDoneUnsafe(broken) ? Stream.make(unheard) : Stream.empty))
+      )
     )
   }
+
+  /** The session lives until its scope has closed: what is on its way to it until then arrives. */
+  const sentOverEdge =
+    (session: ProviderSession, broken: Deferred.Deferred<void>): ProviderSession["send"] =>
+    (prompt) =>
+      Effect.suspend(() => {
+        if (!edges.chance(hostility.cuts)) return session.send(prompt)
+        trace(`${instanceId} is not heard any more, with ${prompt.turnId} on its way`)
+        Deferred.doneUnsafe(broken, Exit.void)
+        return Effect.andThen(slept(1, 5_000, edges), session.send(prompt))
+      })
+
+  const closed = (connection: Scope.Closeable, exit: Exit.Exit<unknown, unknown>) =>
+    Effect.suspend(() => {
+      const close = Scope.close(connection, exit)
+      return edges.chance(hostility.closes) ? Effect.andThen(slept(1, 20_000, edges), close) : close
+    })
 
   const onWorldClock = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     Effect.provideService(effect, Clock.Clock, loop.clock)
@@ -163,13 +206,15 @@ export const makeHostile = (options: HostileOptions): Hostile => {
         const connection = Scope.makeUnsafe()
         line.connections.add(connection)
         yield* Effect.addFinalizer((exit) =>
-          Effect.suspend(() => (isAlive() ? onWorldClock(Scope.close(connection, exit)) : Effect.void))
+          Effect.suspend(() => (isAlive() ? onWorldClock(closed(connection, exit)) : Effect.void))
         )
         const session = yield* guarded(Scope.provide(control.provider.open(wanted), connection))
+        const broken = yield* Deferred.make<void>()
+        const send = sentOverEdge(session, broken)
         const wrapped: ProviderSession = {
           ...session,
-          events: mangled(session, isAlive),
-          send: (prompt) => guarded(session.send(prompt)),
+          events: mangled(session, isAlive, broken),
+          send: (prompt) => guarded(send(prompt)),
           steer: (prompt, into) => guarded(session.steer(prompt, into)),
           interrupt: (turn) => guarded(session.interrupt(turn)),
           answer: (key, answer) => guarded(session.answer(key, answer)),
@@ -320,6 +365,9 @@ const nameOf = (call: Call): string => {
 }
 
 const pastMax = 30
+
+/** What an adapter says that does not hear its provider any more. */
+const unheard: ProviderEvent = { type: "session.exited", clean: false, message: "The line broke" }
 
 /** An end that does not say of what (L4). */
 const nameless: ProviderEvent = {

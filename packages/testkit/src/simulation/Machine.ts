@@ -9,7 +9,19 @@ import type { DispatchFailure } from "@turnkeeper/contracts/Errors"
 import type { Cursor, ShellCursor, ShellItem, ThreadItem } from "@turnkeeper/contracts/Streams"
 import type { ThreadId } from "@turnkeeper/domain/ids"
 import type { Provider } from "@turnkeeper/provider-kit/Provider"
-import { Cause, Effect, Exit, Fiber, Layer, Logger, References, Result, Scope, Stream } from "effect"
+import {
+  Cause,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Logger,
+  References,
+  Result,
+  Scheduler,
+  Scope,
+  Stream
+} from "effect"
 import type { Context } from "effect"
 import type { Committed } from "../../../../apps/server/src/engine/Change.ts"
 import { Engine } from "../../../../apps/server/src/engine/Engine.ts"
@@ -80,7 +92,10 @@ export const start = ({ loop, database, providers, gatherMs, complain }: Machine
   const work = Scope.makeUnsafe()
 
   const build = Effect.gen(function* () {
-    const store = yield* Layer.buildWithMemoMap(storeLayer(database), Layer.makeMemoMapUnsafe(), file)
+    const store = yield* Layer.buildWithMemoMap(storeLayer(database), Layer.makeMemoMapUnsafe(), file).pipe(
+      // What closes the file keeps these bounds: a crash closes it in one go, and waits for nobody.
+      Effect.provideService(Scheduler.MaxOpsBeforeYield, 2_048)
+    )
     const core = coreLayer(providers(isAlive)).pipe(
       Layer.provideMerge(Layer.succeedContext(store)),
       Layer.provide(Layer.succeed(Settings, { ...defaults, gatherMs }))

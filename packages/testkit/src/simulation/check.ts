@@ -72,6 +72,8 @@ export interface Judge {
   readonly hash: () => string
   /** What completed turns say is what the provider said. Only where nothing of it was dropped, doubled or missed. */
   readonly texts: () => ReadonlyArray<string>
+  /** What the provider completed is completed. Only where it did all it was asked, and was heard. */
+  readonly ends: () => ReadonlyArray<string>
   /** L15, on a copy of the file. */
   readonly rebuilt: (loop: Loop) => Promise<ReadonlyArray<string>>
   readonly close: () => void
@@ -161,6 +163,7 @@ export const makeJudge = (database: string, records: ReadonlyArray<string>): Jud
     turns: () => (file.prepare("SELECT count(*) AS n FROM turns").get() as { readonly n: number }).n,
     hash: () => hash.copy().digest("hex"),
     texts: () => wrongTexts(file, records),
+    ends: () => lostEnds(file, records),
     rebuilt: (loop) => rebuilt(file, `${database}.copy`, loop),
     close: () => file.close()
   }
@@ -289,6 +292,23 @@ const wrongTexts = (file: DatabaseSync, records: ReadonlyArray<string>): Readonl
     const truth = JSON.stringify(texts.get(String(turn["provider_turn_id"])) ?? [])
     return shown === truth ? [] : [`L7: ${turn["turn_id"]} says ${shown}, and the provider said ${truth}`]
   })
+}
+
+/** L12: an end that was told and did not arrive. Where a session was stopped by us, it may have come too late. */
+const lostEnds = (file: DatabaseSync, records: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const { delivered } = truthIn(records)
+  const ended = file
+    .prepare(
+      `SELECT turn_id, state, reason FROM turns t WHERE state IN ('interrupted', 'error')
+         AND NOT EXISTS (SELECT 1 FROM events e WHERE e.stream = 'thread:' || t.thread_id
+           AND e.type IN ('session.stop_asked', 'thread.deleted'))`
+    )
+    .all() as ReadonlyArray<Row>
+  return ended
+    .filter(({ turn_id }) =>
+      (delivered.get(String(turn_id)) ?? []).some((one) => one.outcome() === "completed")
+    )
+    .map((turn) => `L12: the provider completed it, and nobody took it in: ${JSON.stringify(turn)}`)
 }
 
 // What was promised

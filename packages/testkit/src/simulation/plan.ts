@@ -7,6 +7,7 @@ import type { Capabilities } from "@turnkeeper/provider-kit/Provider"
 import { makeRandom } from "../crash/random.ts"
 import type { Random } from "../crash/random.ts"
 import type { DiskFault } from "./Disk.ts"
+import { friendly } from "./Hostile.ts"
 import type { Hostility } from "./Hostile.ts"
 
 export interface Plan {
@@ -60,8 +61,12 @@ export type Deed =
   | ({ readonly type: "provider dies" | "provider exits" | "own turn" | "re-ask" | "old word" } & Aimed)
   | { readonly type: "disconnect" | "reconnect"; readonly client: number }
   | { readonly type: "crash"; readonly died: boolean }
+  /** The server goes down as soon as somewhere a message is being sent, or a session started. */
+  | { readonly type: "crash while"; readonly moment: Moment; readonly died: boolean }
   | { readonly type: "restart" }
   | { readonly type: "disk"; readonly fault: DiskFault }
+
+export type Moment = "sending" | "starting"
 
 /** What is let happen after a deed. */
 export type Pause =
@@ -82,8 +87,44 @@ export const planOf = (seed: number): Plan => {
     deed: deedOf(random, setting),
     pause: pauseOf(random)
   }))
-  return withStorage(makeRandom(seed).fork(3), { seed, setting: { ...setting, sidebar: false }, steps })
+  const plain = { seed, setting: { ...setting, sidebar: false }, steps }
+  return withEdges(makeRandom(seed).fork(4), withStorage(makeRandom(seed).fork(3), plain))
 }
+
+/**
+ * What goes wrong between two things: a line that breaks with a prompt on its way, a session that is still
+ * closing, a crash in the middle of a send, a start behind which nothing can be listed. Where the disk fails,
+ * nothing else does in some runs: then every end of a turn has to be told.
+ */
+const withEdges = (random: Random, plan: Plan): Plan => {
+  const sometimes = (most: number) => (random.chance(0.5) ? 0 : random.between(1, 100) * (most / 100))
+  const { setting } = plan
+  const edges = { cuts: sometimes(0.4), closes: sometimes(1), listings: sometimes(1) }
+  const steps = plan.steps.flatMap((step) =>
+    step.deed.type === "say" && random.chance(0.15) ? crashingWhile(random, step) : [step]
+  )
+  // The last thing that happens to a server may be its end in the middle of a send.
+  if (random.chance(0.25)) {
+    const said = { deed: say(random, aimedOf(random, setting)), pause: pauseOf(random) }
+    steps.push(...crashingWhile(random, said))
+  }
+  const isQuiet = random.chance(0.4) && steps.some(({ deed }) => deed.type === "disk")
+  if (isQuiet) return withDiskAlone({ ...plan, steps })
+  return { ...plan, setting: { ...setting, hostility: { ...setting.hostility, ...edges } }, steps }
+}
+
+const crashingWhile = (random: Random, step: Step): ReadonlyArray<Step> => {
+  const moment = random.pick<Moment>(["sending", "sending", "starting"])
+  const crash = { type: "crash while", moment, died: random.chance(0.5) } as const
+  const crashing = { deed: crash, pause: pauseOf(random) }
+  return [{ ...step, pause: { type: "steps", steps: 0 } }, crashing]
+}
+
+const withDiskAlone = (plan: Plan): Plan => ({
+  ...plan,
+  setting: { ...plan.setting, hostility: { ...friendly, delays: plan.setting.hostility.delays } },
+  steps: plan.steps.filter(({ deed }) => !isEnd(deed) && !isDeath(deed))
+})
 
 /**
  * Half of the runs have a disk that never fails. Some have nothing but that: then every word of the provider
@@ -101,7 +142,8 @@ const withStorage = (random: Random, plan: Plan): Plan => {
   }
 }
 
-const isEnd = ({ type }: Deed) => type === "crash" || type === "restart"
+export const isEnd = ({ type }: Deed) => type === "crash" || type === "crash while" || type === "restart"
+export const isDeath = ({ type }: Deed) => type === "provider dies" || type === "provider exits"
 
 const withDiskFaults = (random: Random, steps: ReadonlyArray<Step>): ReadonlyArray<Step> =>
   steps.flatMap((step) =>
@@ -124,6 +166,7 @@ const settingOf = (random: Random): Omit<Setting, "sidebar"> => {
   return {
     threads: random.between(1, 3),
     hostility: {
+      ...friendly,
       calls: random.chance(0.25) ? 0 : random.between(1, 100) * 0.004,
       copies: sometimes(0.15),
       drops: sometimes(0.15),
@@ -159,19 +202,18 @@ const pauseOf = (random: Random): Pause => {
 
 type Maker = (random: Random, aimed: Aimed) => Deed
 
+const say: Maker = (random, aimed) => ({
+  type: "say",
+  ...aimed,
+  text: textOf(random),
+  delivery: random.pick(["queue", "queue", "queue", "steer", "interrupt"]),
+  copies: random.pick([1, 1, 1, 2, 3]),
+  elsewhere: random.chance(0.1)
+})
+
 /** How often each deed comes, and how it is made. */
 const makers: ReadonlyArray<readonly [weight: number, make: Maker]> = [
-  [
-    40,
-    (random, aimed) => ({
-      type: "say",
-      ...aimed,
-      text: textOf(random),
-      delivery: random.pick(["queue", "queue", "queue", "steer", "interrupt"]),
-      copies: random.pick([1, 1, 1, 2, 3]),
-      elsewhere: random.chance(0.1)
-    })
-  ],
+  [40, say],
   [8, (random, aimed) => ({ type: "interrupt", ...aimed, named: random.chance(0.5) })],
   [4, (_, aimed) => ({ type: "retry", ...aimed })],
   [3, (_, aimed) => ({ type: "edit", ...aimed })],
@@ -195,12 +237,14 @@ const makers: ReadonlyArray<readonly [weight: number, make: Maker]> = [
   [3, () => ({ type: "restart" })]
 ]
 
-const deedOf = (random: Random, { threads }: Pick<Setting, "threads">): Deed => {
-  const aimed = {
-    thread: random.between(0, threads - 1),
-    client: random.between(0, 1),
-    pick: random.between(0, 999) / 1_000
-  }
+const aimedOf = (random: Random, { threads }: Pick<Setting, "threads">): Aimed => ({
+  thread: random.between(0, threads - 1),
+  client: random.between(0, 1),
+  pick: random.between(0, 999) / 1_000
+})
+
+const deedOf = (random: Random, setting: Pick<Setting, "threads">): Deed => {
+  const aimed = aimedOf(random, setting)
   const all = makers.reduce((sum, [weight]) => sum + weight, 0)
   let left = random.between(1, all)
   for (const [weight, make] of makers) {

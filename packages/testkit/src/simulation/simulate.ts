@@ -13,6 +13,7 @@ import type { ProjectId, ThreadId } from "@turnkeeper/domain/ids"
 import { ProviderInstanceId, ProviderTurnId } from "@turnkeeper/domain/ids"
 import type { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
 import { isSettled } from "@turnkeeper/domain/thread/lifecycle"
+import type { ThreadState } from "@turnkeeper/domain/thread/State"
 import { existsSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -30,7 +31,8 @@ import { Endless, makeLoop } from "./Loop.ts"
 import type { Loop } from "./Loop.ts"
 import { start } from "./Machine.ts"
 import type { Machine } from "./Machine.ts"
-import type { Deed, Pause, Plan } from "./plan.ts"
+import { isDeath, isEnd } from "./plan.ts"
+import type { Deed, Moment, Pause, Plan } from "./plan.ts"
 import { sortedRows } from "./Sidebar.ts"
 
 export interface Outcome {
@@ -49,6 +51,7 @@ const project = "project" as ProjectId
 const beginning = 1_700_000_000_000
 const violationsMax = 20
 const tellingMs = 5_000
+const momentStepsMax = 400
 const tellingStepMs = 2 * limits.shellGatherMillis
 /** A file is a file; in memory, where the machine has such a place, no run waits for a disk. */
 const memory = "/dev/shm"
@@ -195,6 +198,16 @@ class Run {
     this.machine = this.boot()
   }
 
+  /** Step by step; where the moment does not come soon, nothing happens. */
+  async crashWhile(moment: Moment, died: boolean): Promise<void> {
+    for (let steps = 0; steps < momentStepsMax; steps++) {
+      this.readLog()
+      if (this.threads.some((threadId) => isIn(this.judge!.stateOf(threadId), moment)))
+        return this.crash(died)
+      await this.loop.run(1)
+    }
+  }
+
   async restart(): Promise<void> {
     mendDisk()
     for (const customer of this.customers) customer.disconnect()
@@ -209,6 +222,8 @@ class Run {
     switch (deed.type) {
       case "crash":
         return this.crash(deed.died)
+      case "crash while":
+        return this.crashWhile(deed.moment, deed.died)
       case "restart":
         return this.restart()
       case "disk":
@@ -251,7 +266,17 @@ class Run {
   commandOf(
     deed: Exclude<
       Deed,
-      { readonly type: "crash" | "restart" | "disk" | "disconnect" | "reconnect" | "repeat" | "reuse" }
+      {
+        readonly type:
+          | "crash"
+          | "crash while"
+          | "restart"
+          | "disk"
+          | "disconnect"
+          | "reconnect"
+          | "repeat"
+          | "reuse"
+      }
     >,
     view: View
   ): Record<string, unknown> | null {
@@ -430,18 +455,27 @@ class Run {
     if (this.violations.length > 0) return
     for (const provider of this.providers) provider.calm(false)
     if (heardAll(this.plan)) for (const breach of this.judge!.texts()) this.complain(breach)
+    if (nothingElse(this.plan)) for (const breach of this.judge!.ends()) this.complain(breach)
     for (const breach of await this.judge!.rebuilt(this.loop)) this.complain(breach)
   }
 
   /** L14. First without a hand, then as a user would who has seen enough. */
   async comeToRest(): Promise<void> {
+    let waited: ReadonlyArray<string> = []
     for (let minute = 0; minute < 90 && this.violations.length === 0; minute++) {
       await this.rest()
       if (this.openThreads().length === 0) return
       this.answerAll()
       await this.loop.pass(minute < 20 ? 60_000 : 120_000)
+      if (minute === 15) waited = this.onTheWay()
       if (minute < 25) continue
-      if (minute === 25) this.notInterrupted()
+      // It has a bound, also where nobody answers: it ends, or is told that it failed.
+      if (minute === 25) {
+        for (const what of this.onTheWay().filter((one) => waited.includes(one)))
+          this.complain(
+            `L14: ${what} never ends: ${this.threads.map((threadId) => this.told(threadId)).join()}`
+          )
+      }
       for (const threadId of this.openThreads()) {
         const isWorking = this.providers.some((provider) => provider.isWorking(threadId))
         if (minute === 25 && !isWorking && !this.plan.setting.endsDeaf) {
@@ -461,13 +495,16 @@ class Run {
       this.complain(`L14: ${threadId} never rests: ${this.told(threadId)}`)
   }
 
-  /** An interrupt ends its turn, or it is told that it failed: it is not under way for twenty minutes. */
-  notInterrupted(): void {
-    for (const threadId of this.threads) {
-      const turn = this.judge!.stateOf(threadId).turns.find(({ interrupt }) => interrupt !== null)
-      if (turn !== undefined)
-        this.complain(`L14: the interrupt of ${turn.id} never ends: ${this.told(threadId)}`)
-    }
+  /** What waits for an answer of the provider. */
+  onTheWay(): ReadonlyArray<string> {
+    return this.threads.flatMap((threadId) => {
+      const { session, turns } = this.judge!.stateOf(threadId)
+      return [
+        ...turns.flatMap(({ id, interrupt }) => (interrupt === null ? [] : [`the interrupt of ${id}`])),
+        ...turns.flatMap(({ id, state }) => (state === "sending" ? [`the send of ${id}`] : [])),
+        ...(session.status === "starting" ? [`the start of ${threadId}#${session.generation}`] : [])
+      ]
+    })
   }
 
   openThreads(): ReadonlyArray<ThreadId> {
@@ -497,8 +534,15 @@ class Run {
 
 /** Nobody kept a word of the provider from the server: no bad line, and no time in which nobody listened. */
 const heardAll = ({ setting: { hostility }, steps }: Plan): boolean =>
-  hostility.copies + hostility.drops + hostility.echoes === 0 &&
-  steps.every(({ deed }) => deed.type !== "crash" && deed.type !== "restart")
+  hostility.copies + hostility.drops + hostility.echoes + hostility.cuts === 0 &&
+  steps.every(({ deed }) => !isEnd(deed))
+
+/** And it did all it was asked, and lived: then each of its ends was heard, whatever the disk did. */
+const nothingElse = (plan: Plan): boolean =>
+  heardAll(plan) && plan.setting.hostility.calls === 0 && plan.steps.every(({ deed }) => !isDeath(deed))
+
+const isIn = ({ session, turns }: ThreadState, moment: Moment): boolean =>
+  moment === "starting" ? session.status === "starting" : turns.some(({ state }) => state === "sending")
 
 const isDiskPlan = ({ steps }: Plan) => steps.some(({ deed }) => deed.type === "disk")
 
