@@ -230,7 +230,9 @@ def from_units(text, count):
 def discover():
     """The address and the token of the server on this machine. Read before each try: it may be another one."""
     directory = Path(os.environ.get("TURNKEEPER_HOME") or Path.home() / ".turnkeeper")
-    address = json.loads((directory / "lock").read_text())["address"]
+    address = json.loads((directory / "lock").read_text()).get("address")
+    if address is None:
+        raise ConnectionEnded("the server is still starting")
     return address, (directory / "token").read_text().strip()
 
 

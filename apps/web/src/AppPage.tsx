@@ -4,21 +4,22 @@ import type { ThreadRow } from "@turnkeeper/contracts/Rows"
 import { LogOut, Menu as MenuIcon, Monitor, Moon, Sun } from "lucide-react"
 import { lazy, Suspense, useCallback, useEffect, useMemo, useState, useSyncExternalStore } from "react"
 import { connectionFace } from "./model/connection.ts"
-import { groupThreads, inListOrder } from "./model/shellView.ts"
 import { usePaletteItems } from "./palette/items.tsx"
 import { ConnectionBar } from "./shell/ConnectionBar.tsx"
 import { FolderDialog } from "./shell/FolderDialog.tsx"
+import { NewsSwitch, useNews } from "./shell/news.tsx"
 import { Notices } from "./shell/Notices.tsx"
 import { Sidebar } from "./shell/Sidebar.tsx"
 import { Unsent } from "./shell/Unsent.tsx"
 import { signOut } from "./signIn.ts"
 import { AppContext, failureNotice, useApp } from "./store/app.ts"
 import type { App, Notice } from "./store/app.ts"
-import { isUnread, toggleFolded } from "./store/browser.ts"
+import { isUnread, markFirstVisit, toggleFolded } from "./store/browser.ts"
 import type { BrowserStore, Theme } from "./store/browser.ts"
 import { useFrames, useNow, useReadable } from "./store/react.ts"
 import { hashOf, parseRoute } from "./store/route.ts"
 import type { Route } from "./store/route.ts"
+import { stepThread } from "./store/stepThread.ts"
 import { NewThreadPage } from "./thread/NewThreadPage.tsx"
 import { ThreadPage } from "./thread/ThreadPage.tsx"
 import { ActionMenu } from "./ui/Menu.tsx"
@@ -75,7 +76,7 @@ export const AppPage = ({ client, browser, onSignIn }: AppPageProps) => {
             <MenuIcon size={18} />
           </IconButton>
           {route.page === "thread" ? (
-            <ThreadPage threadId={route.threadId} />
+            <ThreadPage threadId={route.threadId} at={route.at} />
           ) : (
             <NewThreadPage
               key={route.projectId}
@@ -152,21 +153,12 @@ const usePageKeys = (client: Client, route: Route, app: App) => {
         app.attempt(client.interrupt(route.threadId))
       } else if (event.altKey && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
         event.preventDefault()
-        step(client, route, app, event.key === "ArrowDown" ? 1 : -1)
+        stepThread(app, route, event.key === "ArrowDown" ? 1 : -1)
       }
     }
     document.addEventListener("keydown", onKey)
     return () => document.removeEventListener("keydown", onKey)
   }, [client, route, app])
-}
-
-/** To the next thread of the list, or the one before. */
-const step = (client: Client, route: Route, app: App, by: 1 | -1) => {
-  const { projects, threads } = client.shell.get()
-  const list = inListOrder(groupThreads(projects, threads, false))
-  const at = list.findIndex((row) => route.page === "thread" && row.threadId === route.threadId)
-  const next = list[at === -1 ? (by === 1 ? 0 : list.length - 1) : at + by]
-  if (next !== undefined) app.go({ page: "thread", threadId: next.threadId })
 }
 
 interface SideProps {
@@ -186,6 +178,7 @@ const Side = ({ route, onAddProject, onSignIn }: SideProps) => {
   const now = shell.status === "stale" ? (shell.asOf ?? clock) : clock
   useFirstVisit(browser, shell)
   useTitle(shell)
+  useNews(shell)
   return (
     <Sidebar
       shell={shell}
@@ -211,11 +204,9 @@ const useTitle = ({ threads }: ShellModel) => {
   }, [waiting])
 }
 
-/** What was there before this browser came counts as looked at. */
 const useFirstVisit = (browser: BrowserStore, shell: ShellModel) => {
   useEffect(() => {
-    if (shell.status !== "live" || browser.seenBefore.get() !== null) return
-    browser.seenBefore.set(Math.max(0, ...shell.threads.map((row) => row.lastActivityAt)))
+    if (shell.status === "live") markFirstVisit(browser, shell.threads)
   }, [browser, shell])
 }
 
@@ -249,6 +240,7 @@ const SideFooter = ({ onSignIn }: { readonly onSignIn: () => void }) => {
       >
         <Shape size={15} />
       </ActionMenu>
+      <NewsSwitch />
       <IconButton label="Sign out" onClick={() => void leave()}>
         <LogOut size={15} />
       </IconButton>

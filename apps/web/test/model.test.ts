@@ -8,8 +8,11 @@ import { connectionFace } from "../src/model/connection.ts"
 import { changesOf, commandOf, fieldsOf, stepsOf } from "../src/model/details.ts"
 import { diffLinesMax, diffOf } from "../src/model/diffs.ts"
 import { countWords, shortPath, titleFrom, tookWords } from "../src/model/format.ts"
+import { hasWords, snippetParts } from "../src/model/found.ts"
+import { newsOf } from "../src/model/news.ts"
 import { firstChoice, healthWords } from "../src/model/providers.ts"
-import { groupThreads, inListOrder, threadFace } from "../src/model/shellView.ts"
+import { closedWords } from "../src/model/requests.ts"
+import { groupThreads, inListOrder, shownAtFirst, shownThreads, threadFace } from "../src/model/shellView.ts"
 import { commandParts, plainOutput, tailOf, withGap } from "../src/model/visible.ts"
 
 describe("a command that is to be approved", () => {
@@ -188,15 +191,44 @@ describe("the list", () => {
     expect(inListOrder(groupThreads([project], threads, true)).map((one) => one.threadId)).toEqual(["c"])
   })
 
+  it("shows the newest of very many, and the open one wherever it stands", () => {
+    const many = Array.from({ length: 200 }, (_, index) => row(`t${index}`))
+    const ids = (all: boolean, open: string | null) =>
+      shownThreads(many, all, open).map((one) => one.threadId as string)
+    expect(ids(false, null)).toEqual(many.slice(0, shownAtFirst).map((one) => one.threadId))
+    expect(ids(false, "t3")).toHaveLength(shownAtFirst)
+    expect(ids(false, "t150").slice(shownAtFirst)).toEqual(["t150"])
+    expect(ids(true, null)).toHaveLength(200)
+  })
+
+  it("is news when a thread waits or ends that was going on, and nothing else is", () => {
+    const latest = (state: string) => ({ turnId: "x", state, delivered: "delivered" }) as never
+    const working = row("a", { title: "A", sessionStatus: "running", lastError: null })
+    const told = (next: Partial<ThreadRow>, before: Partial<ThreadRow> = {}) =>
+      newsOf([{ ...working, ...before }], [{ ...working, ...next }]).map((one) => one.words)
+    const rest = { sessionStatus: "ready" } as const
+    expect(told({ openRequests: 1 })).toEqual(["Waiting for you"])
+    expect(told({ openRequests: 1 }, { openRequests: 1 })).toEqual([])
+    expect(told({ ...rest, latestTurn: latest("completed") })).toEqual(["Done"])
+    expect(told({ ...rest, latestTurn: latest("error") }, { openRequests: 1 })).toEqual(["Failed"])
+    expect(told({ ...rest, latestTurn: latest("cancelled") })).toEqual([])
+    expect(told({ ...rest, latestTurn: latest("completed") }, rest)).toEqual([])
+    expect(told({ openRequests: 1, archivedAt: 1 })).toEqual([])
+    expect(newsOf([], [{ ...working, openRequests: 1 }])).toEqual([])
+  })
+
   it("says unread only of a thread that rests, and nothing of a doubt that was discarded", () => {
-    const never = () => false
-    expect(threadFace(row("a"), 0, true, never)).toEqual({ sign: "unread", words: "Done, unread" })
-    expect(threadFace(row("a", { openRequests: 1 }), 0, true, never).sign).toBe("waiting")
+    expect(threadFace(row("a"), 0, true, false)).toEqual({ sign: "unread", words: "Done, unread" })
+    expect(threadFace(row("a", { openRequests: 1 }), 0, true, false).sign).toBe("waiting")
+    const withdrawn = { turnId: "x", state: "cancelled", delivered: "not_delivered" } as never
+    expect(threadFace(row("a", { latestTurn: withdrawn, lastError: null }), 0, true, false).words).toBe(
+      "Ready"
+    )
     const doubtful = row("a", {
       latestTurn: { turnId: "x", state: "interrupted", delivered: "unknown" } as never
     })
-    expect(threadFace(doubtful, 0, false, never).words).toBe("Maybe not sent")
-    expect(threadFace(doubtful, 0, false, () => true).words).toBe("Interrupted")
+    expect(threadFace(doubtful, 0, false, false).words).toBe("Maybe not sent")
+    expect(threadFace(doubtful, 0, false, true).words).toBe("Interrupted")
   })
 })
 
@@ -231,6 +263,66 @@ describe("the agents", () => {
     expect(firstChoice(all, "a")?.id).toBe("a")
     expect(firstChoice([], null)).toBe(null)
     expect(healthWords(all[0]!)).toBe("Not installed: Do this.")
+  })
+})
+
+describe("a question that somebody else closed", () => {
+  const request = (more: object) =>
+    ({ status: "answered", answer: null, ask: { title: "git push", questions: [] }, ...more }) as never
+  const answer = (decision: string | null, answers = {}) => ({ answer: { decision, answers } })
+
+  it("says with what, or that nobody asks any more", () => {
+    const asked = request({})
+    expect(closedWords(asked, request(answer("decline")))).toBe("Answered elsewhere with “No”: git push")
+    expect(closedWords(asked, request(answer(null, { a: ["Blue"], b: ["1", "2"] })))).toBe(
+      "Answered elsewhere with “Blue, 1, 2”: git push"
+    )
+    expect(closedWords(asked, request({ status: "expired" }))).toBe(
+      "The agent is no longer waiting for this: git push"
+    )
+    expect(closedWords(asked, null)).toBe("Answered elsewhere, or no longer asked: git push")
+  })
+})
+
+describe("what was found", () => {
+  it("is shown whole and in order, however its marks lie", () => {
+    const marked = fc.string({ maxLength: 60 }).chain((text) =>
+      fc.record({
+        text: fc.constant(text),
+        marks: fc.array(fc.record({ start: fc.nat(text.length), end: fc.nat(text.length) }), { maxLength: 5 })
+      })
+    )
+    fc.assert(
+      fc.property(marked, ({ marks, text }) => {
+        const bare = (one: string) => one.replaceAll(/\s+/g, "")
+        const shown = bare(
+          snippetParts({ text, marks })
+            .map((part) => part.text)
+            .join("")
+        )
+        const all = bare(text)
+        const from = shown === all ? all : shown.replace(/^…/, "")
+        expect(all.endsWith(from)).toBe(true)
+        // Nothing is left out from the first find on.
+        expect(from.length).toBeGreaterThanOrEqual(bare(text.slice(marks[0]?.start ?? 0)).length)
+      })
+    )
+    const snippet = { text: "so a\nneedle it is", marks: [{ start: 5, end: 11 }] }
+    expect(snippetParts(snippet)).toEqual([
+      { text: "so a ", marked: false },
+      { text: "needle", marked: true },
+      { text: " it is", marked: false }
+    ])
+    const far = "a long way before anything is found at last"
+    const late = { text: far, marks: [{ start: far.indexOf("found"), end: far.indexOf(" at last") }] }
+    expect(snippetParts(late).map((part) => part.text)).toEqual([
+      "… ",
+      "way before anything is ",
+      "found",
+      " at last"
+    ])
+    expect(hasWords({ snippet } as never, "NEED  it")).toBe(true)
+    expect(hasWords({ snippet } as never, "needle elsewhere")).toBe(false)
   })
 })
 

@@ -1,6 +1,6 @@
 /** What a browser keeps for itself. */
 import { describe, expect, it } from "vitest"
-import { isUnread } from "../src/store/browser.ts"
+import { isUnread, makeBrowserStore, markFirstVisit, markSeen } from "../src/store/browser.ts"
 import { hashOf, parseRoute } from "../src/store/route.ts"
 import { recordOf, stored, withEntry } from "../src/store/stored.ts"
 import type { TextStorage } from "../src/store/stored.ts"
@@ -54,19 +54,41 @@ describe("what is kept", () => {
 })
 
 describe("unread", () => {
-  it("is what happened since one has looked, and nothing from before this browser came", () => {
-    const row = { threadId: "t", lastActivityAt: 10 }
-    expect(isUnread(row, {}, null)).toBe(false)
-    expect(isUnread(row, {}, 10)).toBe(false)
-    expect(isUnread(row, {}, 9)).toBe(true)
-    expect(isUnread(row, { t: 10 }, 0)).toBe(false)
+  const row = (lastActivityAt: number, latestTurn: object | null) =>
+    ({ threadId: "t", lastActivityAt, latestTurn }) as never
+  const turn = (turnId: string, state: string) => ({ turnId, state, delivered: null })
+  const ended = row(10, turn("a", "completed"))
+
+  it("is a turn that came further since one has looked, and nothing from before this browser came", () => {
+    expect(isUnread(ended, {}, null)).toBe(false)
+    expect(isUnread(ended, {}, 10)).toBe(false)
+    expect(isUnread(ended, {}, 9)).toBe(true)
+    expect(isUnread(ended, { t: "a running" }, 0)).toBe(true)
+    expect(isUnread(row(10, null), {}, 0)).toBe(false)
+  })
+
+  it("is not a session that is closed afterwards, also of a thread from before this browser came", () => {
+    const store = makeBrowserStore()
+    markFirstVisit(store, [ended])
+    const later = row(99, turn("a", "completed"))
+    expect(isUnread(later, store.seen.get(), store.seenBefore.get())).toBe(false)
+    const next = row(100, turn("b", "completed"))
+    expect(isUnread(next, store.seen.get(), store.seenBefore.get())).toBe(true)
+    markSeen(store, next)
+    expect(isUnread(next, store.seen.get(), store.seenBefore.get())).toBe(false)
+    // Another visit is no first one.
+    markFirstVisit(store, [row(200, turn("c", "completed"))])
+    expect(store.seenBefore.get()).toBe(10)
   })
 })
 
 describe("the address", () => {
   it("names a thread with any id, and comes back from it", () => {
     for (const threadId of ["a", "a/b#c:@.-_", "1"]) {
-      expect(parseRoute(hashOf({ page: "thread", threadId }))).toEqual({ page: "thread", threadId })
+      for (const at of [null, 0, 4711]) {
+        const route = { page: "thread", threadId, at } as const
+        expect(parseRoute(hashOf(route))).toEqual(route)
+      }
     }
     expect(parseRoute("")).toEqual({ page: "new", projectId: null })
     expect(parseRoute("#/new/p")).toEqual({ page: "new", projectId: "p" })

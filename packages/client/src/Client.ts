@@ -118,6 +118,11 @@ export interface ThreadHandle {
   readonly model: Readable<ThreadModel>
   /** Puts a page of older entries before the others. Resolves at once when there are none. */
   readonly loadOlder: () => Promise<void>
+  /**
+   * Puts as many pages before the others as it takes to have the entry at this position: the `position` of a
+   * hit of `orchestration.search`. Everything between is loaded too.
+   */
+  readonly loadBackTo: (position: number) => Promise<void>
   /** The last handle of a thread to close ends its subscription, a moment later. */
   readonly close: () => void
 }
@@ -143,8 +148,13 @@ export interface Client {
   readonly send: (input: SendInput) => Receipt<SentIds>
   /** Into the turn that runs, where the provider can; else behind it. */
   readonly steer: (input: Omit<SendInput, "delivery">) => Receipt<SentIds>
-  /** Ends what runs; `turnId`: that turn, whatever its state. */
+  /**
+   * Ends what runs or is being sent. Where only the session is started for it yet, the message that is next is
+   * withdrawn. `turnId`: that turn, whatever its state.
+   */
   readonly interrupt: (threadId: string, turnId?: string) => Receipt
+  /** Asks the agent at once whether it is at work on the turn that runs; its `quiet` tells the answer. */
+  readonly check: (threadId: string, turnId: string) => Receipt
   /** Ends the session: withdraws what waits, then stops. `force` goes straight to the provider's process. */
   readonly stop: (threadId: string, options?: { readonly force?: boolean }) => Receipt
   /** A settled turn's message again, as a new turn. */

@@ -68,6 +68,8 @@ export interface ThreadModel {
   readonly turns: ReadonlyArray<TurnRow>
   /** Those that wait for the user or for the provider. One that is just being answered here is `answering`. */
   readonly requests: ReadonlyArray<RequestRow>
+  /** The newest that were closed while this client followed, oldest first: what was answered, or not any more. */
+  readonly closedRequests: ReadonlyArray<RequestRow>
   /** In the order of `position`. */
   readonly entries: ReadonlyArray<Entry>
   readonly hasOlder: boolean

@@ -292,4 +292,5 @@ const isMessage = (command: Encoded) => command.type === "thread.turn.start"
 /** About what is going on just now: done later, it would hit something else. */
 const isMomentary = (command: Encoded) =>
   command.type === "thread.session.stop" ||
+  command.type === "thread.turn.check" ||
   (command.type === "thread.turn.interrupt" && command.turnId === undefined)

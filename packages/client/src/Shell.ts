@@ -1,21 +1,35 @@
 /** Projects and threads beside the open one: the rows as the server sends them, in the order to show them. */
 import type { ProjectRow, ThreadRow } from "@turnkeeper/contracts/Rows"
-import type { ShellItem } from "@turnkeeper/contracts/Streams"
+import type { ShellCursor, ShellItem } from "@turnkeeper/contracts/Streams"
 import type { Link } from "./Link.ts"
 import { makeListing } from "./listing.ts"
+
+type Synchronized = Extract<ShellItem, { readonly type: "synchronized" }>
 
 interface Rows {
   readonly projects: ReadonlyArray<ProjectRow>
   readonly threads: ReadonlyArray<ThreadRow>
 }
 
-export const makeShell = (link: Link) =>
-  makeListing<ShellItem, Rows>(link, {
+export const makeShell = (link: Link) => {
+  /** Up to where the rows are known; null: only all of them together will do. */
+  let after: ShellCursor | null = null
+  return makeListing<ShellItem, Rows>(link, {
     name: "shell",
-    stream: (session) => session.calls("orchestration.subscribeShell", {}),
+    stream: (session) => session.calls("orchestration.subscribeShell", after === null ? {} : { after }),
     empty: { projects: [], threads: [] },
-    join: joined
+    join: joined,
+    onJoined: (item) => {
+      // Of a list that is cut off in the middle nothing can be carried on.
+      if (item.type === "snapshot") after = null
+      if (item.type === "synchronized") after = cursorOf(item)
+    }
   })
+}
+
+/** An older server does not say where it is. */
+const cursorOf = ({ epoch, sequence }: Synchronized): ShellCursor | null =>
+  epoch === undefined || sequence === undefined ? null : { epoch, sequence }
 
 const joined = (rows: Rows, item: ShellItem): Rows => {
   const { projects, threads } = rows

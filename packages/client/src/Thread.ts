@@ -5,19 +5,16 @@ import { InvalidRequest } from "@turnkeeper/contracts/Errors"
 import type { ThreadItem } from "@turnkeeper/contracts/Streams"
 import { ThreadId } from "@turnkeeper/domain/ids"
 import { Effect, Schema, Stream } from "effect"
-import { callOver } from "./call.ts"
 import type { OutboxEntry } from "./Client.ts"
 import { follow } from "./follow.ts"
 import type { Link } from "./Link.ts"
 import type { ThreadModel } from "./Models.ts"
+import { makeOlder } from "./older.ts"
 import type { Outbox } from "./Outbox.ts"
 import { makeStore } from "./Readable.ts"
 import { overlay } from "./overlay.ts"
 
 const isThreadId = Schema.is(ThreadId)
-
-/** Entries of one page of history. */
-const pageEntries = 75
 
 export const makeThread = (link: Link, outbox: Outbox, threadId: ThreadId) => {
   const store = makeStore<ThreadModel>(nothing(threadId))
@@ -27,6 +24,7 @@ export const makeThread = (link: Link, outbox: Outbox, threadId: ThreadId) => {
   let status: ThreadModel["status"] = "loading"
   let asOf: number | null = null
   let loadingOlder = false
+  let followed = false
 
   const show = () =>
     store.set(
@@ -81,39 +79,37 @@ export const makeThread = (link: Link, outbox: Outbox, threadId: ThreadId) => {
     if (status !== "live") poke()
   }
 
-  const loadOlder = Effect.gen(function* () {
-    if (fold === null || fold.before === null || loadingOlder) return
-    const { before, epoch } = fold
-    loadingOlder = true
-    show()
-    const page = yield* callOver(link, "orchestration.history", {
-      threadId,
-      before,
-      limit: pageEntries
-    }).pipe(
-      Effect.ensuring(
-        Effect.sync(() => {
-          loadingOlder = false
-          show()
-        })
-      )
-    )
-    // A snapshot may have come meanwhile, of another place or another database.
-    if (fold === null || fold.epoch !== epoch || fold.before !== before) return
-    fold = withOlder(fold, page)
-    show()
+  const { loadBackTo, loadOlder } = makeOlder(link, {
+    threadId,
+    fold: () => fold,
+    isFollowed: () => followed,
+    onLoading: (loading) => {
+      loadingOlder = loading
+      show()
+    },
+    onPage: (page) => {
+      if (fold !== null) fold = withOlder(fold, page)
+      show()
+    }
   })
 
   const follows = Effect.gen(function* () {
     yield* Effect.acquireRelease(
-      Effect.sync(() => [outbox.model.subscribe(onOutbox), outbox.accepted.subscribe(show)]),
-      (ends) => Effect.sync(() => ends.forEach((end) => end()))
+      Effect.sync(() => {
+        followed = true
+        return [outbox.model.subscribe(onOutbox), outbox.accepted.subscribe(show)]
+      }),
+      (ends) =>
+        Effect.sync(() => {
+          followed = false
+          ends.forEach((end) => end())
+        })
     )
     show()
     yield* run
   }).pipe(Effect.scoped)
 
-  return { model: store, run: follows, loadOlder }
+  return { model: store, run: follows, loadOlder, loadBackTo }
 }
 
 /** A command that makes the thread is still on its way. */
@@ -134,6 +130,7 @@ const nothing = (threadId: string): ThreadModel => ({
   session: null,
   turns: [],
   requests: [],
+  closedRequests: [],
   entries: [],
   hasOlder: false,
   loadingOlder: false,

@@ -45,6 +45,7 @@ export const connect = (options: ConnectOptions): Client => {
     steer: (input) => send({ ...input, delivery: "steer" }),
     // What the user sees running is what is meant, also when the answer to it comes late.
     interrupt: (threadId, turnId) => interrupt(threadId, turnId ?? ongoing(client.known(threadId))),
+    check: (threadId, turnId) => dispatch({ type: "thread.turn.check", threadId, turnId }),
     stop: (threadId, { force = false } = {}) => dispatch({ type: "thread.session.stop", threadId, force }),
     retry: (threadId, turnId) => {
       const ids = { newTurnId: newId("turn"), newMessageId: newId("message") }
@@ -100,14 +101,21 @@ const opener =
   (client: EffectClient) =>
   (threadId: string): ThreadHandle => {
     const scope = Scope.makeUnsafe()
-    const { loadOlder, model } = Effect.runSync(Scope.provide(client.thread(threadId), scope))
-    const close = () => Effect.runSync(Scope.close(scope, Exit.void))
-    return { threadId, model, loadOlder: () => settled(loadOlder), close }
+    const { loadBackTo, loadOlder, model } = Effect.runSync(Scope.provide(client.thread(threadId), scope))
+    return {
+      threadId,
+      model,
+      loadOlder: () => settled(loadOlder),
+      loadBackTo: (position) => settled(loadBackTo(position)),
+      close: () => Effect.runSync(Scope.close(scope, Exit.void))
+    }
   }
 
-/** The turn that runs or is on its way, as far as it is shown. */
+/** The turn that runs or is on its way, else the one that is next, as far as it is shown. */
 const ongoing = (model: ThreadModel | null): string | undefined =>
-  model?.session?.activeTurnId ?? model?.turns.find((turn) => turn.state === "sending")?.turnId
+  model?.session?.activeTurnId ??
+  model?.turns.find((turn) => turn.state === "sending")?.turnId ??
+  model?.turns.find((turn) => turn.state === "queued")?.turnId
 
 /** Gives the wish once more, and only then takes the old one out: no text is without a place meanwhile. */
 const resender =

@@ -37,6 +37,8 @@ export interface FollowedThread {
   readonly model: Readable<ThreadModel>
   /** Puts a page of older entries before the others. Done at once when there are none. */
   readonly loadOlder: Effect.Effect<void, LinkFailure | ReadFailure>
+  /** Puts as many pages before the others as it takes to have the entry at this position, where there is one. */
+  readonly loadBackTo: (position: number) => Effect.Effect<void, LinkFailure | ReadFailure>
 }
 
 export interface EffectClient {
@@ -93,7 +95,8 @@ export const make = Effect.fn("client.make")(function* (
         Effect.map(({ thread }) => ({
           threadId,
           model: thread.model,
-          loadOlder: thread.loadOlder
+          loadOlder: thread.loadOlder,
+          loadBackTo: thread.loadBackTo
         }))
       ),
     known: threads.known,

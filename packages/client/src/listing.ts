@@ -18,6 +18,8 @@ export interface Listing<Item, Rows> {
   readonly empty: Rows
   /** The same object where the item changes nothing. */
   readonly join: (rows: Rows, item: Item) => Rows
+  /** Each item, once what it says is in the rows. */
+  readonly onJoined?: (item: Item) => void
 }
 
 export const makeListing = <Item extends { readonly type: string }, Rows extends object>(
@@ -50,6 +52,7 @@ export const makeListing = <Item extends { readonly type: string }, Rows extends
       if (items.some((item) => item.type === "snapshot")) whole = false
       if (items.some((item) => item.type === "synchronized")) whole = true
       show(items.reduce(listing.join, rows))
+      if (listing.onJoined !== undefined) items.forEach(listing.onJoined)
       if (whole) caughtUp()
       return true
     },

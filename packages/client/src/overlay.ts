@@ -36,6 +36,7 @@ export const overlay = (before: ThreadModel, told: Told, asked: Asked): ThreadMo
     session: fold?.session ?? null,
     turns: fold?.turns ?? [],
     requests: same(before.requests, requestsOf(fold, mine, before)),
+    closedRequests: fold?.closedRequests ?? [],
     entries: fold?.entries ?? [],
     hasOlder: fold !== null && fold.before !== null,
     loadingOlder,

@@ -122,7 +122,7 @@ describe.skipIf(!hasPython)(
       await world.kill()
       await world.restart()
       const { code, out } = await ask.ended()
-      expect(code).toBe(0)
+      expect(code, out).toBe(0)
       expect(out).toMatch(/— interrupted: \S/)
       const client = await world.client()
       await live(client)

@@ -113,6 +113,7 @@ describe("the outbox", patience, () => {
     await world.kill()
     await offlineAfter(client)
     expect(await tagOf(client.stop(threadId))).toBe("NotConnected")
+    expect(await tagOf(client.check(threadId, turnId))).toBe("NotConnected")
     expect(await tagOf(client.call("providers.list", {}))).toBe("NotConnected")
     // An interrupt of the turn that is shown can hit no other one.
     const interrupt = client.interrupt(threadId)

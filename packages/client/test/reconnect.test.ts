@@ -149,6 +149,98 @@ describe("a client", patience, () => {
     expect(threads[0]).toEqual(mine.thread)
   })
 
+  it("goes back to what a search found, however far, and has the turns of all that came", async () => {
+    const client = await world.client()
+    const { thread, threadId, turnId } = await begin(client, "the needle [[text:found]]")
+    await settled(thread, turnId)
+    for (let turn = 0; turn < 4; turn += 1) {
+      const sent = client.send({ threadId, text: "[[shell:true]]".repeat(120) })
+      await settled(thread, sent.turnId)
+    }
+    const other = await world.client()
+    const handle = other.thread(threadId)
+    const first = await eventually(handle.model, ({ status }) => status === "live")
+    expect(first.turns.map((turn) => turn.turnId)).not.toContain(turnId)
+    const { hits } = await other.call("orchestration.search", { query: "needle", threadId, limit: 5 })
+    // Twice at once is once.
+    await Promise.all([handle.loadBackTo(hits[0]!.position), handle.loadBackTo(hits[0]!.position)])
+    const { entries, turns } = handle.model.get()
+    expect(entries.map((entry) => entry.position)).toContain(hits[0]!.position)
+    expect(new Set(entries.map((entry) => entry.id)).size).toBe(entries.length)
+    expect(turns).toEqual(thread.model.get().turns)
+    expect(turns.map((turn) => turn.usage?.outputTokens)).toEqual(turns.map(() => expect.any(Number)))
+    // What is there needs no page, and what never was ends with the last one.
+    await handle.loadBackTo(hits[0]!.position)
+    await handle.loadBackTo(0)
+    expect(handle.model.get().hasOlder).toBe(false)
+  })
+
+  it("tells how a request was closed that it had shown", async () => {
+    const one = await world.client()
+    const other = await world.client()
+    const { thread, threadId } = await begin(one, "[[ask:git push]]")
+    const [request] = (await eventually(thread.model, ({ requests }) => requests.length === 1)).requests
+    await other.answer(threadId, request!.requestId, { decision: "decline" })
+    const { closedRequests } = await eventually(thread.model, ({ requests }) => requests.length === 0)
+    expect(closedRequests).toMatchObject([
+      { requestId: request!.requestId, status: "answered", answer: { decision: "decline" } }
+    ])
+  })
+
+  it("goes on with the list where it was: what changed and what went, and nothing else", async () => {
+    let frames: ReadonlyArray<string> = []
+    const watched = await startFrameProxy(world.server.url, (frame, direction) => {
+      if (direction === "up" ? frame.includes("subscribeShell") : frame.includes('"projects":[')) {
+        frames = [...frames, frame]
+      }
+      return frame
+    })
+    world.onEnd(watched.close)
+    const proxy = await startTcpProxy(watched.url)
+    world.onEnd(proxy.close)
+    const mine = await world.client({ url: proxy.url })
+    const other = await world.client()
+    const [renamed, kept, deleted] = [
+      await begin(other, "a"),
+      await begin(other, "b"),
+      await begin(other, "c")
+    ]
+    for (const one of [renamed, kept, deleted]) await settled(one.thread, one.turnId)
+    const version = kept.thread.model.get().thread?.version
+    const ids = [renamed, kept, deleted].map(({ threadId }) => threadId)
+    await eventually(
+      mine.shell,
+      ({ threads }) =>
+        ids.every((id) => threads.some((row) => row.threadId === id)) &&
+        threads.some((row) => row.threadId === kept.threadId && row.version === version)
+    )
+    const untouched = mine.shell.get().threads.find((row) => row.threadId === kept.threadId)
+    expect(frames).toHaveLength(2)
+
+    proxy.cut()
+    await eventually(mine.shell, ({ status }) => status === "stale")
+    await other.rename(renamed.threadId, "Renamed while away")
+    await other.deleteThread(deleted.threadId)
+    const began = await begin(other, "d")
+    mine.retryNow()
+    await eventually(
+      mine.shell,
+      ({ status, threads }) => status === "live" && threads.some((row) => row.threadId === began.threadId)
+    )
+    await settled(began.thread, began.turnId)
+    const truth = await world.client()
+    const { projects, threads } = await eventually(truth.shell, ({ status }) => status === "live")
+    await eventually(mine.shell, (shell) => shell.threads[0]?.version === threads[0]?.version)
+    expect(mine.shell.get()).toMatchObject({ projects, threads })
+    expect(threads.map((row) => row.threadId)).not.toContain(deleted.threadId)
+    expect(mine.shell.get().threads.find((row) => row.threadId === kept.threadId)).toBe(untouched)
+    // One list, asked for once; then only from there on.
+    expect(frames).toHaveLength(3)
+    expect(JSON.parse(frames[2]!)).toMatchObject({
+      payload: { after: { epoch: expect.any(String), sequence: expect.any(Number) } }
+    })
+  })
+
   it("puts older pages before the others, and keeps them over a reconnect", async () => {
     const proxy = await proxied()
     const client = await world.client({ url: proxy.url })
@@ -166,6 +258,7 @@ describe("a client", patience, () => {
     expect(whole.entries.map((entry) => entry.id)).toEqual(
       thread.model.get().entries.map((entry) => entry.id)
     )
+    expect(whole.turns).toEqual(thread.model.get().turns)
     proxy.cut()
     await eventually(handle.model, ({ status }) => status === "stale")
     const again = await eventually(handle.model, ({ status }) => status === "live")

@@ -1,6 +1,6 @@
 /** How a turn ended: what it was, what it took, and what can be done now. */
 import type { TurnRow } from "@turnkeeper/contracts/Rows"
-import { turnEndWords } from "@turnkeeper/contracts/Words"
+import { turnEndWords, usageWords } from "@turnkeeper/contracts/Words"
 import { Ban, Check, CirclePause, MailQuestionMark, TriangleAlert } from "lucide-react"
 import { memo } from "react"
 import type { ReactNode } from "react"
@@ -99,13 +99,17 @@ const Completed = ({ turn, facts }: { readonly turn: TurnRow; readonly facts: Tu
   </div>
 )
 
-const factsWords = ({ state, startedAt, settledAt }: TurnRow, { files, commands }: TurnFacts): string =>
+const factsWords = (
+  { state, startedAt, settledAt, usage }: TurnRow,
+  { files, commands }: TurnFacts
+): string =>
   [
     state !== "cancelled" && startedAt !== null && settledAt !== null
       ? tookWords(settledAt - startedAt)
       : null,
     commands > 0 ? countWords(commands, "command") : null,
-    files.length > 0 ? `${countWords(files.length, "file")} changed` : null
+    files.length > 0 ? `${countWords(files.length, "file")} changed` : null,
+    usageWords(usage)
   ]
     .filter((words) => words !== null)
     .join(" · ")

@@ -37,10 +37,13 @@ const known = {
   }),
   providers: constant({ status: "live" as const, asOf: Date.now(), providers }),
   outbox: { ...constant({ entries: unsent, storage: "ready" as const }), discard: async () => true },
+  call: async (method: string) =>
+    method === "orchestration.search" ? { hits: [], before: null } : { path: "/", directories: [] },
   thread: (threadId: string) => ({
     threadId,
     model: constant(models.find((model) => model.threadId === threadId) ?? gone(threadId)),
     loadOlder: async () => {},
+    loadBackTo: async () => {},
     close: () => {}
   })
 }

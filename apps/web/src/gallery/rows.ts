@@ -186,6 +186,7 @@ const model = (row: ThreadRow, more: Partial<ThreadModel>): ThreadModel => ({
   session: session(row.threadId),
   turns: [],
   requests: [],
+  closedRequests: [],
   entries: [],
   hasOlder: false,
   loadingOlder: false,
@@ -193,6 +194,14 @@ const model = (row: ThreadRow, more: Partial<ThreadModel>): ThreadModel => ({
   stopping: null,
   ...more
 })
+
+const used: TurnRow["usage"] = {
+  inputTokens: 48_210,
+  cachedInputTokens: 41_600,
+  outputTokens: 1_940,
+  reasoningTokens: 610,
+  costMicroUsd: 86_400
+}
 
 const diff = `@@ -12,5 +12,7 @@ export const delayOf = (attempt: number) => {
    const base = 200
@@ -290,7 +299,10 @@ export const models: ReadonlyArray<ThreadModel> = [
     thread("work", "Spread clients after an outage", {
       latestTurn: made({ turnId: "a", state: "completed", delivered: "delivered" })
     }),
-    { turns: [turn("a", "completed")], entries: [...work("a"), message("a", "assistant", answer)] }
+    {
+      turns: [turn("a", "completed", { usage: used })],
+      entries: [...work("a"), message("a", "assistant", answer)]
+    }
   ),
   model(
     thread("waiting", "Newer toolchain", {
@@ -397,7 +409,7 @@ export const models: ReadonlyArray<ThreadModel> = [
         }),
         turn("c", "cancelled", {
           ordinal: 2,
-          reason: "the turn before it failed",
+          reason: "Not sent: the turn before it failed",
           delivered: "not_delivered"
         })
       ],

@@ -25,6 +25,17 @@ export const groupThreads = (
     .filter((group) => !archived || group.threads.length > 0)
 }
 
+/** Of one project, before all are asked for: the newest are what one looks for. */
+export const shownAtFirst = 50
+
+/** The thread that is open is shown wherever it stands. */
+export const shownThreads = (
+  threads: ReadonlyArray<ThreadRow>,
+  all: boolean,
+  open: string | null
+): ReadonlyArray<ThreadRow> =>
+  all ? threads : threads.filter((row, index) => index < shownAtFirst || row.threadId === open)
+
 export type Sign = ThreadSign | "unread"
 
 export interface ThreadFace {
@@ -32,18 +43,17 @@ export interface ThreadFace {
   readonly words: string
 }
 
-/** How a thread is shown in the list. `unread`: it came to rest since it was last looked at. */
-export const threadFace = (
-  row: ThreadRow,
-  now: number,
-  unread: boolean,
-  discarded: (turnId: string) => boolean
-): ThreadFace => {
+/**
+ * How a thread is shown in the list. `unread`: it came to rest since it was last looked at; a message that was
+ * only withdrawn is nothing that was done. `discarded`: the user has dealt with its newest turn of unknown delivery.
+ */
+export const threadFace = (row: ThreadRow, now: number, unread: boolean, discarded: boolean): ThreadFace => {
   const status = threadStatus(row, now)
-  if (status.sign === "doubtful" && row.latestTurn !== null && discarded(row.latestTurn.turnId)) {
+  if (status.sign === "doubtful" && discarded) {
     return { sign: "interrupted", words: "Interrupted" }
   }
-  return status.sign === "ready" && unread ? { sign: "unread", words: "Done, unread" } : status
+  const done = status.sign === "ready" && row.latestTurn?.state !== "cancelled"
+  return done && unread ? { sign: "unread", words: "Done, unread" } : status
 }
 
 /** The threads in the order in which the list shows them: what "next" and "previous" go by. */

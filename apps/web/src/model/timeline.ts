@@ -130,7 +130,7 @@ const inTurnOrder = (
   return ordered
 }
 
-/** Of an older page the turns are not known: then the order in which the prompts came. */
+/** An older server does not tell the turns of older pages: then the order in which the prompts came. */
 const ordinalOf = (prompt: MessageEntry, turns: ReadonlyMap<string, TurnRow>): number =>
   (prompt.turnId === null ? undefined : turns.get(prompt.turnId)?.ordinal) ?? prompt.position
 

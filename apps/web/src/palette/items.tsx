@@ -1,6 +1,8 @@
 /** What the palette offers: every thread, and what can be done from here. */
 import {
   Archive,
+  ArrowDown,
+  ArrowUp,
   FolderPlus,
   MessageSquare,
   Moon,
@@ -8,12 +10,15 @@ import {
   Plus,
   RefreshCw,
   Square,
+  Stethoscope,
   Sun
 } from "lucide-react"
 import { threadWords } from "@turnkeeper/contracts/Words"
 import { useApp } from "../store/app.ts"
 import { useReadable } from "../store/react.ts"
+import { toThread } from "../store/route.ts"
 import type { Route } from "../store/route.ts"
+import { stepThread } from "../store/stepThread.ts"
 import type { PaletteItem } from "./Palette.tsx"
 
 export const usePaletteItems = (route: Route, onAddProject: () => void): ReadonlyArray<PaletteItem> => {
@@ -35,6 +40,17 @@ export const usePaletteItems = (route: Route, onAddProject: () => void): Readonl
             icon: <Square size={15} />,
             run: () => attempt(client.interrupt(current.threadId))
           },
+          ...(current.activeTurn === null
+            ? []
+            : [
+                {
+                  id: "check",
+                  group: "This thread",
+                  label: "Ask the agent whether it is at work",
+                  icon: <Stethoscope size={15} />,
+                  run: () => attempt(client.check(current.threadId, current.activeTurn?.turnId ?? ""))
+                }
+              ]),
           {
             id: "stop-session",
             group: "This thread",
@@ -72,6 +88,22 @@ export const usePaletteItems = (route: Route, onAddProject: () => void): Readonl
       run: onAddProject
     },
     {
+      id: "next",
+      group: "Commands",
+      label: "Next thread",
+      hint: "Alt ↓",
+      icon: <ArrowDown size={15} />,
+      run: () => stepThread(app, route, 1)
+    },
+    {
+      id: "previous",
+      group: "Commands",
+      label: "Previous thread",
+      hint: "Alt ↑",
+      icon: <ArrowUp size={15} />,
+      run: () => stepThread(app, route, -1)
+    },
+    {
       id: "providers",
       group: "Commands",
       label: "Look for agents again",
@@ -101,7 +133,7 @@ export const usePaletteItems = (route: Route, onAddProject: () => void): Readonl
         label: row.title === "" ? "Thread" : row.title,
         hint: `${titles.get(row.projectId) ?? ""} · ${threadWords(row)}`,
         icon: <MessageSquare size={15} />,
-        run: () => go({ page: "thread", threadId: row.threadId })
+        run: () => go(toThread(row.threadId))
       }))
   ]
 }

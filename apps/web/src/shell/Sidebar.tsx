@@ -3,12 +3,12 @@ import type { ShellModel } from "@turnkeeper/client"
 import type { ThreadRow } from "@turnkeeper/contracts/Rows"
 import { durationWords } from "@turnkeeper/contracts/Words"
 import { Archive, ChevronRight, FolderPlus, Plus, Search } from "lucide-react"
-import { useState } from "react"
+import { memo, useState } from "react"
 import { shortPath } from "../model/format.ts"
-import { groupThreads, threadFace } from "../model/shellView.ts"
+import { groupThreads, shownThreads, threadFace } from "../model/shellView.ts"
 import type { ProjectGroup } from "../model/shellView.ts"
 import type { Route } from "../store/route.ts"
-import { hashOf } from "../store/route.ts"
+import { hashOf, toThread } from "../store/route.ts"
 import { IconButton } from "../ui/Button.tsx"
 import { Sign } from "../ui/Sign.tsx"
 
@@ -36,7 +36,7 @@ export const Sidebar = (props: SidebarProps) => {
         <span className="brand">
           <img src="/icon.svg" alt="" width="20" height="20" /> Turnkeeper
         </span>
-        <IconButton label="Search threads and commands (Ctrl K)" onClick={onSearch}>
+        <IconButton label="Search threads, messages and commands (Ctrl K)" onClick={onSearch}>
           <Search size={16} />
         </IconButton>
       </div>
@@ -70,6 +70,9 @@ const Project = ({ group, ...props }: SidebarProps & { readonly group: ProjectGr
   const { project, threads } = group
   const open = props.folded[project.projectId] !== true
   const listId = `project-${project.projectId}`
+  const [all, setAll] = useState(false)
+  const openThread = props.route.page === "thread" ? props.route.threadId : null
+  const shown = shownThreads(threads, all, openThread)
   return (
     <section className="project" aria-label={project.title}>
       <div className="project-head">
@@ -95,34 +98,55 @@ const Project = ({ group, ...props }: SidebarProps & { readonly group: ProjectGr
         </a>
       </div>
       <ul id={listId} hidden={!open}>
-        {threads.map((row) => (
-          <ThreadLine key={row.threadId} row={row} {...props} />
-        ))}
+        {shown.map((row) => {
+          const current = row.threadId === openThread
+          return (
+            <ThreadLine
+              key={row.threadId}
+              row={row}
+              now={props.now}
+              current={current}
+              unread={!current && props.isUnread(row)}
+              discarded={row.latestTurn !== null && props.isDiscarded(row.latestTurn.turnId)}
+            />
+          )
+        })}
+        {shown.length < threads.length && (
+          <li>
+            <button type="button" className="thread-more" onClick={() => setAll(true)}>
+              Show all {threads.length}
+            </button>
+          </li>
+        )}
       </ul>
     </section>
   )
 }
 
-const ThreadLine = ({
-  row,
-  route,
-  now,
-  isUnread,
-  isDiscarded
-}: SidebarProps & { readonly row: ThreadRow }) => {
-  const current = route.page === "thread" && route.threadId === row.threadId
-  const face = threadFace(row, now, !current && isUnread(row), isDiscarded)
+interface ThreadLineProps {
+  readonly row: ThreadRow
+  readonly now: number
+  readonly current: boolean
+  readonly unread: boolean
+  readonly discarded: boolean
+}
+
+/** Drawn again only when something of its own has changed: there may be a thousand. */
+const ThreadLine = memo(({ row, now, current, unread, discarded }: ThreadLineProps) => {
+  const face = threadFace(row, now, unread, discarded)
   const resting = face.sign === "ready"
   return (
     <li>
       <a
         className={`thread-line thread-line-${face.sign}`}
-        href={hashOf({ page: "thread", threadId: row.threadId })}
+        href={hashOf(toThread(row.threadId))}
         aria-current={current ? "page" : undefined}
         data-thread={row.threadId}
       >
         <Sign sign={face.sign} />
-        <span className="thread-line-title">{row.title === "" ? "Thread" : row.title}</span>
+        <span className="thread-line-title" title={row.title}>
+          {row.title === "" ? "Thread" : row.title}
+        </span>
         <span className={resting ? "thread-line-when" : "thread-line-status"}>
           {resting ? (
             <>
@@ -136,4 +160,4 @@ const ThreadLine = ({
       </a>
     </li>
   )
-}
+})

@@ -5,7 +5,7 @@ import { MailX } from "lucide-react"
 import { titleFrom } from "../model/format.ts"
 import { useApp } from "../store/app.ts"
 import { useReadable } from "../store/react.ts"
-import { hashOf } from "../store/route.ts"
+import { hashOf, toThread } from "../store/route.ts"
 import { Button } from "../ui/Button.tsx"
 
 export const Unsent = () => {
@@ -42,7 +42,7 @@ export const Unsent = () => {
 const UnsentName = ({ entry: { command } }: { readonly entry: OutboxEntry }) => {
   if (!("threadId" in command)) return <span>{nameOf(command.type)}</span>
   const words = command.type === "thread.turn.start" ? titleFrom(command.text) : nameOf(command.type)
-  return <a href={hashOf({ page: "thread", threadId: command.threadId })}>{words}</a>
+  return <a href={hashOf(toThread(command.threadId))}>{words}</a>
 }
 
 /** `thread.turn.edit` reads `Thread turn edit`. */

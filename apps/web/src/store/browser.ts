@@ -1,4 +1,5 @@
 /** What this browser remembers, each with its bound. */
+import type { ThreadRow } from "@turnkeeper/contracts/Rows"
 import { recordOf, stored, withEntry } from "./stored.ts"
 import type { Stored } from "./stored.ts"
 
@@ -12,15 +13,17 @@ export interface BrowserStore {
   readonly theme: Stored<Theme>
   /** What is typed and not sent, by thread; `new` is the page without one. */
   readonly drafts: Stored<Readonly<Record<string, string>>>
-  /** When each thread was last looked at, by the server's clock of its last activity. */
-  readonly seen: Stored<Readonly<Record<string, number>>>
-  /** What lies before it counts as looked at: set when this browser comes for the first time. */
+  /** How far each thread was when it was last looked at, as `markOf` says it. */
+  readonly seen: Stored<Readonly<Record<string, string>>>
+  /** What was last active before it counts as looked at: set when this browser comes for the first time. */
   readonly seenBefore: Stored<number | null>
   /** Turns of unknown delivery that the user has discarded. */
   readonly discarded: Stored<Readonly<Record<string, true>>>
   /** Choices for the next new thread. */
   readonly choices: Stored<Choices>
   readonly folded: Stored<Readonly<Record<string, true>>>
+  /** Whether the system's notifications were asked for. */
+  readonly notifies: Stored<boolean>
 }
 
 export interface Choices {
@@ -34,22 +37,38 @@ const bounds = { drafts: 200, seen: 2_000, discarded: 500, folded: 500 } as cons
 export const makeBrowserStore = (): BrowserStore => ({
   theme: stored("theme", (found): Theme => (found === "light" || found === "dark" ? found : "system")),
   drafts: stored("drafts", recordOf(isText)),
-  seen: stored("seen", recordOf(isNumber)),
-  seenBefore: stored("seenBefore", (found) => (isNumber(found) ? found : null)),
+  seen: stored("seenTurns", recordOf(isText)),
+  seenBefore: stored("seenSince", (found) => (isNumber(found) ? found : null)),
   discarded: stored("discarded", recordOf(isTrue)),
   choices: stored("choices", (found): Choices => {
     const { projectId, provider, runtimeMode } = recordOf(isText)(found)
     return { projectId: projectId ?? null, provider: provider ?? null, runtimeMode: runtimeMode ?? null }
   }),
-  folded: stored("folded", recordOf(isTrue))
+  folded: stored("folded", recordOf(isTrue)),
+  notifies: stored("notifies", (found) => found === true)
 })
 
 export const setDraft = (store: BrowserStore, place: string, text: string) =>
   store.drafts.set(withEntry(store.drafts.get(), place, text === "" ? null : text, bounds.drafts))
 
-export const markSeen = (store: BrowserStore, threadId: string, at: number) => {
-  if ((store.seen.get()[threadId] ?? 0) >= at) return
-  store.seen.set(withEntry(store.seen.get(), threadId, at, bounds.seen))
+type Line = Pick<ThreadRow, "threadId" | "lastActivityAt" | "latestTurn">
+
+/** The newest turn and how it is: a session that is closed behind it is nothing new to read. */
+const markOf = ({ latestTurn }: Line): string =>
+  latestTurn === null ? "" : `${latestTurn.turnId} ${latestTurn.state}`
+
+export const markSeen = (store: BrowserStore, row: Line) => {
+  const mark = markOf(row)
+  if (store.seen.get()[row.threadId] === mark) return
+  store.seen.set(withEntry(store.seen.get(), row.threadId, mark, bounds.seen))
+}
+
+/** What was there before this browser came counts as looked at. `rows`: the latest active first. */
+export const markFirstVisit = (store: BrowserStore, rows: ReadonlyArray<Line>) => {
+  if (store.seenBefore.get() !== null) return
+  const newest = rows.slice(0, bounds.seen).toReversed()
+  store.seen.set(Object.fromEntries(newest.map((row) => [row.threadId, markOf(row)])))
+  store.seenBefore.set(Math.max(0, ...rows.map((row) => row.lastActivityAt)))
 }
 
 export const discard = (store: BrowserStore, turnId: string) =>
@@ -60,9 +79,13 @@ export const toggleFolded = (store: BrowserStore, name: string) =>
     withEntry(store.folded.get(), name, store.folded.get()[name] === true ? null : true, bounds.folded)
   )
 
-/** Something happened in the thread since it was last looked at here. */
+/** Its newest turn has come further since it was last looked at here. */
 export const isUnread = (
-  row: { readonly threadId: string; readonly lastActivityAt: number },
-  seen: Readonly<Record<string, number>>,
+  row: Line,
+  seen: Readonly<Record<string, string>>,
   seenBefore: number | null
-): boolean => row.lastActivityAt > Math.max(seen[row.threadId] ?? 0, seenBefore ?? Infinity)
+): boolean =>
+  seenBefore !== null &&
+  row.lastActivityAt > seenBefore &&
+  row.latestTurn !== null &&
+  seen[row.threadId] !== markOf(row)

@@ -11,6 +11,7 @@ import { firstChoice, healthWords, isUsable } from "../model/providers.ts"
 import { useApp } from "../store/app.ts"
 import { setDraft } from "../store/browser.ts"
 import { follow, useReadable } from "../store/react.ts"
+import { toThread } from "../store/route.ts"
 import { watchSend } from "../store/sending.ts"
 import { Button } from "../ui/Button.tsx"
 import { ChoiceMenu } from "../ui/Menu.tsx"
@@ -42,7 +43,7 @@ export const NewThreadPage = ({ projectId: wanted, onAddProject }: NewThreadPage
       ...(next.runtimeMode === undefined ? {} : { runtimeMode: next.runtimeMode })
     })
   }
-  const begin = (text: string, projectId: string) => {
+  const begin = (text: string, projectId: string, title: string) => {
     if (provider === null) return
     const threadId = newId("thread")
     const { runtimeMode } = chosen
@@ -51,7 +52,7 @@ export const NewThreadPage = ({ projectId: wanted, onAddProject }: NewThreadPage
       text,
       createThread: {
         projectId,
-        title: titleFrom(text),
+        title,
         provider: provider.id,
         model: chosen.model,
         ...(runtimeMode === "unknown" ? {} : { runtimeMode }),
@@ -60,19 +61,19 @@ export const NewThreadPage = ({ projectId: wanted, onAddProject }: NewThreadPage
     })
     watchSend(app, sent, "new", text)
     browser.choices.set({ ...browser.choices.get(), projectId })
-    go({ page: "thread", threadId })
+    go(toThread(threadId))
   }
   const loading = shell.status === "loading" || (status === "loading" && providers.length === 0)
   const playground = usePlayground(!loading && project === null)
-  const send = (text: string) => {
-    if (project !== null) return begin(text, project.projectId)
+  const send = (text: string, title = titleFrom(text)) => {
+    if (project !== null) return begin(text, project.projectId, title)
     if (playground === null || playground === "asking") return
     const created = client.createProject({ title: "Playground", directory: playground.directory })
     // The text stays where it was written until it has somewhere to go.
     setDraft(browser, "new", text)
     attempt(created, () => {
       setDraft(browser, "new", "")
-      begin(text, created.projectId)
+      begin(text, created.projectId, title)
     })
   }
   return (
@@ -114,7 +115,7 @@ export const NewThreadPage = ({ projectId: wanted, onAddProject }: NewThreadPage
           label="First message"
           running={false}
           canSteer={false}
-          onSend={send}
+          onSend={(text) => send(text)}
           loading={loading || provider === null || (project === null && playground === "asking")}
           blocked={project === null && playground === null ? "Choose a folder first" : null}
         >
@@ -180,7 +181,7 @@ const Trouble = ({
 
 interface ExamplesProps {
   readonly provider: ProviderRow | null
-  readonly onChoose: (prompt: string) => void
+  readonly onChoose: (prompt: string, title: string) => void
 }
 
 const Examples = ({ provider, onChoose }: ExamplesProps) =>
@@ -190,7 +191,11 @@ const Examples = ({ provider, onChoose }: ExamplesProps) =>
       <ul>
         {provider.examples.map((example) => (
           <li key={example.title}>
-            <button type="button" onClick={() => onChoose(example.prompt)} title={example.prompt}>
+            <button
+              type="button"
+              onClick={() => onChoose(example.prompt, example.title)}
+              title={example.prompt}
+            >
               {example.title}
             </button>
           </li>

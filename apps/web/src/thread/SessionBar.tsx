@@ -12,6 +12,7 @@ interface SessionBarProps {
   readonly model: ThreadModel
   readonly now: number
   readonly onStop: () => void
+  readonly onCheck: (turnId: string) => void
   readonly onForce: () => void
 }
 
@@ -24,7 +25,7 @@ const busy: ReadonlySet<string> = new Set([
   "queued"
 ])
 
-export const SessionBar = ({ model, now, onStop, onForce }: SessionBarProps) => {
+export const SessionBar = ({ model, now, onStop, onCheck, onForce }: SessionBarProps) => {
   const { thread, session } = model
   if (thread === null) return null
   const status = threadStatus(thread, now)
@@ -32,6 +33,8 @@ export const SessionBar = ({ model, now, onStop, onForce }: SessionBarProps) => 
   if (!busy.has(status.sign) && model.stopping === null) {
     return failed ? <SessionError message={session.lastError} /> : null
   }
+  const silent =
+    status.sign === "quiet" && thread.activeTurn?.quiet !== "asking" ? (session?.activeTurnId ?? null) : null
   const stopping = model.stopping !== null || status.sign === "stopping"
   const since = stopping ? stopSince(model) : null
   const late = since !== null && now - since > deadlines.interrupt
@@ -43,6 +46,11 @@ export const SessionBar = ({ model, now, onStop, onForce }: SessionBarProps) => 
         {model.status === "stale" && model.asOf !== null && ` (as of ${timeWords(model.asOf, Date.now())})`}
       </span>
       <span className="session-more">{moreWords(model, now, stopping, late)}</span>
+      {!stopping && thread.recovering !== null && (
+        <Details>
+          <p>{thread.recovering.message}</p>
+        </Details>
+      )}
       {stopping ? (
         late && (
           <Button look="danger" onClick={onForce}>
@@ -50,23 +58,37 @@ export const SessionBar = ({ model, now, onStop, onForce }: SessionBarProps) => 
           </Button>
         )
       ) : (
-        <Button className="stop" onClick={onStop} aria-keyshortcuts="Control+.">
-          <Square size={11} fill="currentColor" aria-hidden="true" /> Stop{" "}
-          <kbd aria-hidden="true">Ctrl .</kbd>
-        </Button>
+        <>
+          {silent !== null && <Button onClick={() => onCheck(silent)}>Check</Button>}
+          <Button className="stop" onClick={onStop} aria-keyshortcuts="Control+.">
+            <Square size={11} fill="currentColor" aria-hidden="true" /> {hasBegun(model) ? "Stop" : "Cancel"}{" "}
+            <kbd aria-hidden="true">Ctrl .</kbd>
+          </Button>
+        </>
       )}
     </div>
   )
 }
 
+/** The provider has something of it; else what waits is only withdrawn. */
+const hasBegun = ({ turns }: ThreadModel): boolean =>
+  turns.some((turn) => turn.state === "running" || turn.state === "sending")
+
 /** When the end was asked for, as far as the rows tell. */
 const stopSince = ({ thread, session }: ThreadModel): number | null =>
   thread?.activeTurn?.interruptAskedAt ?? (session?.stopping == null ? null : session.updatedAt)
 
-const moreWords = ({ thread }: ThreadModel, now: number, stopping: boolean, late: boolean): string => {
+const moreWords = (
+  { requests, thread }: ThreadModel,
+  now: number,
+  stopping: boolean,
+  late: boolean
+): string => {
   if (late) return "The agent has not ended yet. “Stop now” ends its process."
   if (stopping || thread === null) return ""
-  if (thread.recovering !== null) return thread.recovering.message
+  const waiting = requests.find((request) => request.status === "open")
+  if (waiting !== undefined) return `for ${durationWords(now - waiting.openedAt)}`
+  if (thread.recovering !== null) return "The agent tries again by itself."
   if (thread.activeTurn?.quiet === "alive") {
     return `The agent says that it is at work${thread.activeTurn.startedAt === null ? "" : `, since ${durationWords(now - thread.activeTurn.startedAt)}`}.`
   }

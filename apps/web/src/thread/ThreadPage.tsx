@@ -22,10 +22,16 @@ import { ThreadHeader } from "./ThreadHeader.tsx"
 import { TimelineView } from "./TimelineView.tsx"
 import { useAnswerKeys, useClosedElsewhere } from "./threadEffects.ts"
 
-export const ThreadPage = ({ threadId }: { readonly threadId: string }) => {
+interface ThreadPageProps {
+  readonly threadId: string
+  /** The position of the entry that is looked for; null: the newest. */
+  readonly at: number | null
+}
+
+export const ThreadPage = ({ threadId, at }: ThreadPageProps) => {
   const { client } = useApp()
   const handle = useThread(client, threadId)
-  return handle === null ? null : <OpenThread key={threadId} handle={handle} />
+  return handle === null ? null : <OpenThread key={threadId} handle={handle} at={at} />
 }
 
 /** The subscription lives as long as the page of the thread. */
@@ -42,7 +48,12 @@ const useThread = (client: Client, threadId: string): ThreadHandle | null => {
   return handle?.threadId === threadId ? handle : null
 }
 
-const OpenThread = ({ handle }: { readonly handle: ThreadHandle }) => {
+interface OpenProps {
+  readonly handle: ThreadHandle
+  readonly at: number | null
+}
+
+const OpenThread = ({ handle, at }: OpenProps) => {
   const model = useFrames(handle.model)
   if (model.status === "gone" && model.pending.length === 0) {
     return (
@@ -53,7 +64,7 @@ const OpenThread = ({ handle }: { readonly handle: ThreadHandle }) => {
     )
   }
   if (model.thread === null) return <OpeningThread handle={handle} model={model} />
-  return <ShownThread handle={handle} model={model} thread={model.thread} />
+  return <ShownThread handle={handle} model={model} thread={model.thread} at={at} />
 }
 
 /** The server has not said anything of the thread yet: its first message may still be on its way. */
@@ -69,6 +80,7 @@ const OpeningThread = ({ handle, model }: { readonly handle: ThreadHandle; reado
         older={olderOf(model)}
         label="Messages"
         follow={0}
+        target={null}
         onOldest={actions.loadOlder}
         draw={(row) => (
           <Row
@@ -104,13 +116,12 @@ const OpeningThread = ({ handle, model }: { readonly handle: ThreadHandle; reado
   )
 }
 
-interface ShownProps {
-  readonly handle: ThreadHandle
+interface ShownProps extends OpenProps {
   readonly model: ThreadModel
   readonly thread: ThreadRow
 }
 
-const ShownThread = ({ handle, model, thread }: ShownProps) => {
+const ShownThread = ({ handle, model, thread, at }: ShownProps) => {
   const app = useApp()
   const { browser, client } = app
   const { threadId } = thread
@@ -134,6 +145,7 @@ const ShownThread = ({ handle, model, thread }: ShownProps) => {
     [actions, answeredHere]
   )
   useAnswerKeys(model.requests, rowActions.answer)
+  const lookedFor = useLookedFor(handle, model, rows, at)
   useLookedAt(thread, shell)
   // What was cancelled behind it is not what one wants to try first.
   const newest = model.turns.findLast((turn) => isSettledTurn(turn) && turn.state !== "cancelled")
@@ -150,6 +162,7 @@ const ShownThread = ({ handle, model, thread }: ShownProps) => {
         older={olderOf(model)}
         label={`Messages of ${thread.title}`}
         follow={sent}
+        target={lookedFor}
         onOldest={rowActions.loadOlder}
         draw={(row) => (
           <Row
@@ -172,12 +185,30 @@ const ShownThread = ({ handle, model, thread }: ShownProps) => {
   )
 }
 
+/** The key of the row that is looked for, once it is there; what lies between is loaded. */
+const useLookedFor = (
+  handle: ThreadHandle,
+  { status }: ThreadModel,
+  rows: ReadonlyArray<PageRow>,
+  at: number | null
+): string | null => {
+  const { notify } = useApp()
+  useEffect(() => {
+    if (at === null || status !== "live") return
+    handle.loadBackTo(at).catch((error: unknown) => notify(failureNotice(error)))
+  }, [handle, status, at, notify])
+  return useMemo(() => {
+    const isIt = (row: PageRow) => "entry" in row && row.entry.position === at
+    return at === null ? null : (rows.find(isIt)?.key ?? null)
+  }, [rows, at])
+}
+
 /** The list and the page come by two streams: what is looked at here is seen there. */
-const useLookedAt = ({ threadId, lastActivityAt }: ThreadRow, { threads }: ShellModel) => {
+const useLookedAt = (thread: ThreadRow, { threads }: ShellModel) => {
   const { browser } = useApp()
-  const listed = threads.find((row) => row.threadId === threadId)?.lastActivityAt ?? 0
-  const latest = Math.max(lastActivityAt, listed)
-  useEffect(() => markSeen(browser, threadId, latest), [browser, threadId, latest])
+  const listed = threads.find((row) => row.threadId === thread.threadId)
+  const newest = listed !== undefined && listed.version > thread.version ? listed : thread
+  useEffect(() => markSeen(browser, newest), [browser, newest])
 }
 
 const Head = ({ thread, shell }: { readonly thread: ThreadRow; readonly shell: ShellModel }) => {
@@ -225,6 +256,7 @@ const Foot = ({ model, thread, providers, onSent }: FootProps) => {
         model={model}
         now={now}
         onStop={() => attempt(client.interrupt(threadId))}
+        onCheck={(turnId) => attempt(client.check(threadId, turnId))}
         onForce={() => attempt(client.stop(threadId, { force: true }))}
       />
       <Queue messages={messages} canSteer={canSteer} actions={queueActions(app, threadId)} />

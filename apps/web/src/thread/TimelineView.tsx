@@ -17,6 +17,8 @@ interface TimelineViewProps {
   readonly older: "none" | "some" | "loading"
   /** The oldest row came near: calls for older ones, more often than needed. */
   readonly onOldest: () => void
+  /** The key of the row that is looked for: it is brought into view once it is there. */
+  readonly target: string | null
   /** A change of this brings the newest row into view: one has sent something. */
   readonly follow: number
 }
@@ -34,7 +36,8 @@ const guesses: Readonly<Record<PageRow["type"], number>> = {
   pending: 84
 }
 
-export const TimelineView = ({ rows, draw, label, older, onOldest, follow }: TimelineViewProps) => {
+export const TimelineView = (props: TimelineViewProps) => {
+  const { rows, draw, label, older, onOldest, follow, target } = props
   const frame = useRef<HTMLDivElement>(null)
   const [atEnd, setAtEnd] = useState(true)
   const settled = useRef(false)
@@ -62,6 +65,16 @@ export const TimelineView = ({ rows, draw, label, older, onOldest, follow }: Tim
   useEffect(() => {
     if (follow > 0) virtual.scrollToEnd()
   }, [follow, virtual])
+
+  // Once for each target: afterwards one may scroll away from it.
+  const targetIndex = target === null ? -1 : rows.findIndex((row) => row.key === target)
+  const shownTarget = useRef<string | null>(null)
+  useEffect(() => {
+    if (target === null) shownTarget.current = null
+    if (targetIndex === -1 || shownTarget.current === target) return
+    shownTarget.current = target
+    virtual.scrollToIndex(targetIndex, { align: "center" })
+  }, [target, targetIndex, virtual])
 
   // A page that does not fill the screen has nothing to scroll.
   const total = virtual.getTotalSize()
@@ -96,7 +109,8 @@ export const TimelineView = ({ rows, draw, label, older, onOldest, follow }: Tim
                 ref={virtual.measureElement}
                 data-index={item.index}
                 data-row={row.key}
-                className="timeline-row"
+                className={`timeline-row ${row.key === target ? "timeline-row-found" : ""}`}
+                aria-current={row.key === target ? "true" : undefined}
                 style={{ transform: `translateY(${item.start}px)` }}
               >
                 <div className="timeline-column">{draw(row)}</div>

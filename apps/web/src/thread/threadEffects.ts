@@ -1,6 +1,7 @@
 /** What a thread's page does beside showing: keys for answers, words for who is read to. */
 import type { AnswerInput, ThreadModel } from "@turnkeeper/client"
 import type { RequestRow } from "@turnkeeper/contracts/Rows"
+import { closedWords } from "../model/requests.ts"
 import { useCallback, useEffect, useRef } from "react"
 import type { App } from "../store/app.ts"
 
@@ -39,16 +40,14 @@ export const useClosedElsewhere = (model: ThreadModel, notify: App["notify"]) =>
       (request) => !still.has(request.requestId) && !here.current.has(request.requestId)
     )
     before.current = model.requests
-    // A turn that has ended takes its questions along: its own end says so.
-    const running = gone.filter((request) => request.turnId === model.thread?.activeTurn?.turnId)
-    for (const request of running) {
-      notify({
-        tone: "info",
-        text: `Answered elsewhere, or no longer asked: ${request.ask.title}`,
-        details: null
-      })
+    for (const request of gone) {
+      const closed = model.closedRequests.findLast((one) => one.requestId === request.requestId)
+      // A turn that has ended takes its questions along: its own end says so.
+      const ended = request.turnId !== model.thread?.activeTurn?.turnId
+      if (closed?.status !== "answered" && ended) continue
+      notify({ tone: "info", text: closedWords(request, closed ?? null), details: null })
     }
-  }, [model.requests, model.thread?.activeTurn?.turnId, notify])
+  }, [model.requests, model.closedRequests, model.thread?.activeTurn?.turnId, notify])
   return useCallback((requestId: string) => {
     here.current.add(requestId)
   }, [])

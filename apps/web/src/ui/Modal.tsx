@@ -20,11 +20,16 @@ export const Modal = ({ label, onClose, children, head = true, className = "" }:
   const dialog = useRef<HTMLDialogElement>(null)
   useEffect(() => {
     const element = dialog.current
+    const before = document.activeElement
     if (element !== null && !element.open) {
       element.showModal()
       element.querySelector<HTMLElement>("[data-first]")?.focus()
     }
-    return () => element?.close()
+    return () => {
+      element?.close()
+      // The dialog has left the page by now: one that is gone gives nothing back by itself.
+      if (before instanceof HTMLElement && document.activeElement === document.body) before.focus()
+    }
   }, [])
   return (
     // A press beside the dialog lands on the dialog element itself: its content covers it.

@@ -144,6 +144,22 @@ describe.skipIf(!enabled)("the web client, when something gets in between", { ti
     await page.close()
   })
 
+  it("a restart of the server makes nothing that was read unread", async () => {
+    const page = await begin("read before the restart")
+    await page.locator(".turn-end-completed").waitFor()
+    const before = await page.locator(".thread-page").getAttribute("data-version")
+    await world.killAndRestart()
+    await live(page)
+    // The session that was at rest has ended with the server: that is told, and is no news.
+    await expect.poll(() => page.locator(".thread-page").getAttribute("data-version")).not.toBe(before)
+    await page.goto(`${world.server().url}/#/`)
+    await page.reload()
+    await live(page)
+    const line = page.locator(".thread-line", { hasText: "read before the restart" })
+    await line.getByText("Ready").waitFor({ state: "attached" })
+    await page.close()
+  })
+
   it("two pages show the same, and an approval that is answered in one goes away in the other", async () => {
     const page = await begin("[[ask:npm publish]]")
     await page.locator(".request").waitFor()
@@ -151,7 +167,7 @@ describe.skipIf(!enabled)("the web client, when something gets in between", { ti
     await other.locator(".request").waitFor()
     await page.getByRole("button", { name: "Yes", exact: true }).click()
     await other.locator(".request").waitFor({ state: "detached" })
-    await other.getByText("Answered elsewhere, or no longer asked: npm publish").waitFor()
+    await other.getByText("Answered elsewhere with “Yes”: npm publish").waitFor()
     await other.locator(".turn-end-completed").waitFor()
     await say(other, "from the other page")
     await expect.poll(() => page.locator(".turn-end-completed").count()).toBe(2)

@@ -14,7 +14,7 @@ describe.skipIf(!enabled)("the web client", { timeout: 60_000 }, () => {
 
   beforeAll(async () => {
     browser = await launch()
-    world = await openWorld(browser)
+    world = await openWorld(browser, { mute: true })
     context = await world.visitor()
   }, 60_000)
   afterEach(async () => {
@@ -45,15 +45,19 @@ describe.skipIf(!enabled)("the web client", { timeout: 60_000 }, () => {
     await page.locator(".answer-open").waitFor()
     await done().waitFor()
     expect(await answers().innerText()).toContain("You said: “Hello there”")
+    expect(await done().innerText()).toMatch(/^Done · [\d.]+ s · \d+ tokens in, \d+ out$/)
     await page.locator(".thread-line", { hasText: "Hello there" }).waitFor()
     expect(await page.locator(".thread-head h1").innerText()).toBe("Hello there")
   })
 
   it("an example is sent by one press", async () => {
     await begin(null)
-    await page.getByRole("region", { name: "Examples" }).getByRole("button").first().click()
+    const example = page.getByRole("region", { name: "Examples" }).getByRole("button").first()
+    const title = await example.innerText()
+    await example.click()
     await page.locator(".thread-page .prompt").waitFor()
     await done().waitFor()
+    expect(await page.locator(".thread-head h1").innerText()).toBe(title)
   })
 
   it("a command shows as a card that opens and has its output", async () => {
@@ -229,10 +233,93 @@ describe.skipIf(!enabled)("the web client", { timeout: 60_000 }, () => {
     await page.goto(`${world.server().url}/#/`)
     await page.getByRole("heading", { name: "What should be done?" }).waitFor()
     await page.keyboard.press("Control+k")
-    await page.getByPlaceholder("Search threads and commands…").waitFor()
+    await page.getByPlaceholder("Search threads, messages and commands…").waitFor()
     await page.keyboard.type("needle")
     await page.keyboard.press("Enter")
     await expect.poll(() => page.locator(".thread-head h1").innerText()).toBe("A thread with a needle in it")
+  })
+
+  it("the palette gives the focus back to where one wrote", async () => {
+    await begin(null)
+    await composer(page).fill("half a")
+    await page.keyboard.press("Control+k")
+    await page.getByPlaceholder("Search threads, messages and commands…").waitFor()
+    await page.keyboard.press("Escape")
+    await page.getByRole("dialog").waitFor({ state: "detached" })
+    await page.keyboard.type(" thought")
+    await expect.poll(() => composer(page).inputValue()).toBe("half a thought")
+    await composer(page).fill("")
+  })
+
+  it("what was said in any thread is found by its words, and its place is shown", async () => {
+    await begin("The haystack [[text:Somewhere, far from the begin of it all, in here is a pangolin.]]")
+    await done().waitFor()
+    const threadId = threadIdOf(page)
+    await page.goto(`${world.server().url}/#/`)
+    await page.keyboard.press("Control+k")
+    await page.getByPlaceholder("Search threads, messages and commands…").fill("far here pang")
+    const hit = page.getByRole("option").filter({ hasText: "The agent · The haystack" })
+    await hit.waitFor()
+    expect(await hit.locator("mark").allInnerTexts()).toContain("pangolin")
+    await hit.click()
+    await page.locator(".timeline-row[aria-current=true]", { hasText: "pangolin" }).waitFor()
+    expect(threadIdOf(page).split("/")[0]).toBe(threadId)
+    await page.keyboard.press("Control+k")
+    await page.getByPlaceholder("Search threads, messages and commands…").fill("no such words anywhere")
+    await page.getByText("Nothing found.").waitFor()
+    await page.keyboard.press("Escape")
+  })
+
+  it("an agent that says nothing is asked whether it is at work, without a wait", async () => {
+    await begin("[[stall]]")
+    await status()
+      .getByText(/^Working/)
+      .waitFor()
+    await page.keyboard.press("Control+k")
+    await page.getByPlaceholder("Search threads, messages and commands…").fill("at work")
+    await page.keyboard.press("Enter")
+    await page
+      .locator(".session-quiet")
+      .getByText(/^The agent says that it is at work/)
+      .waitFor()
+    await page.getByRole("button", { name: "Check", exact: true }).click()
+    await page
+      .locator(".session-quiet")
+      .getByText(/^The agent says that it is at work/)
+      .waitFor()
+    await page.keyboard.press("Control+.")
+    await page.locator(".turn-end-interrupted").waitFor()
+  })
+
+  it("a message whose agent does not even start is taken back before it is sent", async () => {
+    const visitor = await world.visitor()
+    const opened = await openPage(world, visitor)
+    page = opened.page
+    complaints = opened.complaints
+    await page.getByRole("button", { name: "Agent: Scripted" }).click()
+    await page.getByRole("menuitemradio", { name: /mute/ }).click()
+    await say(page, "Is anybody there?")
+    await status().getByText("Starting").waitFor()
+    await page.getByRole("button", { name: /^Cancel/ }).click()
+    await page.locator(".turn-end-cancelled p").getByText("Withdrawn before it was sent").waitFor()
+    expect(await page.locator(".notice").count()).toBe(0)
+    await visitor.close()
+  })
+
+  it("what waited behind a turn that was stopped says once that it was not sent", async () => {
+    await begin("[[slow:5000]]")
+    await page.locator(".answer-open").waitFor()
+    await say(page, "the follow-up")
+    await page.locator(".queued").waitFor()
+    await page.keyboard.press("Control+.")
+    const end = page.locator(".turn-end-cancelled")
+    await end.waitFor()
+    expect(await end.locator(".turn-end-words p").first().innerText()).toBe(
+      "Not sent: the turn before it was interrupted"
+    )
+    await end.getByRole("button", { name: "Edit and send" }).click()
+    await expect.poll(() => composer(page).inputValue()).toBe("the follow-up")
+    await composer(page).fill("")
   })
 
   it("what an agent writes is shown and never run", async () => {
@@ -283,6 +370,51 @@ describe.skipIf(!enabled)("the web client", { timeout: 60_000 }, () => {
     await page.goto(`${world.server().url}/#/`)
     await expect.poll(() => line.innerText()).not.toContain("unread\n")
     await expect.poll(() => line.getByText("Done, unread").count()).toBe(0)
+  })
+
+  it("who looks elsewhere and asked for it is told what waits and what is done, and comes back by a press", async () => {
+    const visitor = await world.visitor({ permissions: ["notifications"] })
+    // The system's side of it: what is shown is kept, and can be pressed.
+    await visitor.addInitScript(() => {
+      const shown: Array<unknown> = []
+      class Shown extends EventTarget {
+        static permission = "granted"
+        static requestPermission = async () => "granted"
+        constructor(title: string, { body }: { readonly body: string }) {
+          super()
+          shown.push({ title, body, press: () => this.dispatchEvent(new Event("click")) })
+        }
+        close() {}
+      }
+      Object.assign(globalThis, { Notification: Shown, shown })
+      document.hasFocus = () => false
+    })
+    const opened = await openPage(world, visitor)
+    page = opened.page
+    complaints = opened.complaints
+    const told = () =>
+      page.evaluate(() =>
+        (globalThis as unknown as { shown: ReadonlyArray<{ title: string; body: string }> }).shown.map(
+          ({ title, body }) => `${title}: ${body}`
+        )
+      )
+    await say(page, "Unasked")
+    await done().waitFor()
+    await page.getByRole("button", { name: "Notify me when a thread waits or ends" }).click()
+    await page.getByRole("button", { name: "Do not notify me" }).waitFor()
+    await page.goto(`${world.server().url}/#/`)
+    await say(page, "Elsewhere [[ask:git push]]")
+    await page.locator(".request").waitFor()
+    await expect.poll(told).toEqual(["Elsewhere [[ask:git push]]: Waiting for you"])
+    const hash = new URL(page.url()).hash
+    await page.goto(`${world.server().url}/#/`)
+    await page.evaluate(() =>
+      (globalThis as unknown as { shown: ReadonlyArray<{ press: () => void }> }).shown[0]?.press()
+    )
+    await page.getByRole("button", { name: "Yes", exact: true }).click()
+    expect(new URL(page.url()).hash).toBe(hash)
+    await expect.poll(told).toContain("Elsewhere [[ask:git push]]: Done")
+    await visitor.close()
   })
 
   it("a setting of the next message is chosen and kept by the thread", async () => {

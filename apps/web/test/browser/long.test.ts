@@ -58,6 +58,30 @@ describe.skipIf(!enabled)("a thread of 10,000 items", { timeout: 240_000 }, () =
     await context.close()
   })
 
+  it("goes to a message far back by its place, and shows how the turn before it ended", async () => {
+    const client = await world.server().connect()
+    const query = { query: "turn 3 begins", threadId: "long", limit: 5 }
+    const { hits } = (await client.call("orchestration.search", query)) as {
+      readonly hits: ReadonlyArray<{ readonly position: number }>
+    }
+    await client.close()
+    expect(hits).toHaveLength(1)
+    const context = await world.visitor()
+    const { page, complaints } = await openPage(world, context, `#/thread/long/${hits[0]!.position}`)
+    const found = page.locator(".timeline-row[aria-current=true]")
+    await found.filter({ hasText: "turn 3 begins" }).waitFor({ timeout: 60_000 })
+    await page.locator(".turn-end-completed").first().waitFor()
+    expect(await rowsIn(page)).toBeLessThan(rowsMax)
+    // It stays there while one reads.
+    const reading = await topRow(page)
+    await expect.poll(() => distanceFromEnd(page)).toBeGreaterThan(1_000)
+    expect((await topRow(page)).row).toBe(reading.row)
+    await page.getByRole("button", { name: "Jump to newest" }).click()
+    await expect.poll(() => distanceFromEnd(page)).toBeLessThan(100)
+    expect(complaints).toEqual([])
+    await context.close()
+  })
+
   it("does not move what one reads when older messages come above it", async () => {
     const context = await world.visitor()
     const { page } = await openPage(world, context, "#/thread/long")

@@ -48,7 +48,16 @@ export const launch = (): Promise<Browser> => {
 
 export interface WorldOptions {
   readonly tickMs?: number
+  /** With an agent that never answers, to begin with. */
+  readonly mute?: boolean
   readonly providers?: ReadonlyArray<ProviderConfig>
+}
+
+const mute: ProviderConfig = {
+  id: "mute",
+  kind: "acp",
+  command: process.execPath,
+  args: ["-e", "process.stdin.resume()"]
 }
 
 export const openWorld = async (browser: Browser, options: WorldOptions = {}): Promise<World> => {
@@ -59,7 +68,8 @@ export const openWorld = async (browser: Browser, options: WorldOptions = {}): P
       kind: "scripted" as const,
       recordDirectory: join(directory, "record"),
       tickMs: options.tickMs ?? 15
-    }
+    },
+    ...(options.mute === true ? [mute] : [])
   ]
   let server = await startServer({ directory, providers })
   const port = Number(new URL(server.url).port)

@@ -71,9 +71,12 @@ describe.skipIf(!enabled)("the views", { timeout: 90_000 }, () => {
       expect(await faults(page)).toEqual([])
 
       await page.keyboard.press("Control+k")
-      await page.getByPlaceholder("Search threads and commands…").waitFor()
+      await page.getByPlaceholder("Search threads, messages and commands…").waitFor()
       expect(await faults(page)).toEqual([])
       await picture(page, `palette-${look}`)
+      await page.getByPlaceholder("Search threads, messages and commands…").fill("push")
+      await page.getByText("Messages", { exact: true }).waitFor()
+      expect(await faults(page)).toEqual([])
       await page.keyboard.press("Escape")
 
       await page.getByRole("button", { name: "Add project" }).click()
