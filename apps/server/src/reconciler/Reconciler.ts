@@ -2,9 +2,10 @@
  * Holds the tables against the provider sessions that are really alive.
  *
  * At start-up, before commands are accepted, every thread that is not at rest is judged once. On a timer
- * a listing counts only for a thread that has not changed since before it was asked for, has nothing
- * under way, and only when two listings in a row say the same: a listing is older than the events behind
- * it, and a reconciler that "repairs" working turns is worse than none.
+ * a listing counts only for a thread that has not changed and whose session has said nothing since before it
+ * was asked for, which has nothing under way, and only when two listings in a row say the same: a listing
+ * is ahead of the words that are still on their way, and a reconciler that "repairs" working turns is worse
+ * than none.
  */
 import type { StorageUnavailable } from "@turnkeeper/contracts/Errors"
 import type { ThreadId } from "@turnkeeper/domain/ids"
@@ -69,25 +70,28 @@ export class Reconciler extends Context.Service<
 
       const look = Effect.gen(function* () {
         // 1. What stands, before anybody is asked.
-        const standing = new Map<ThreadId, number>()
+        const standing = new Map<ThreadId, Moment>()
         for (const threadId of yield* view.openThreads) {
-          standing.set(threadId, (yield* mailboxes.of(threadId)).current().version)
+          const { state, version } = (yield* mailboxes.of(threadId)).current()
+          // Streamed text is no version, and it is a sign of life.
+          const heardAt = sessions.heardAt(threadId, state.session.generation)
+          standing.set(threadId, { version, heardAt })
         }
         // 2. What is live.
         const listings = yield* listAll(registry.all, settings)
         const now = yield* Clock.currentTimeMillis
         const occasion = { reason: "The provider's session ended unseen", now, intentLimitMs: null }
         // 3. Only what two listings say of a thread in which nothing moves.
-        for (const [threadId, version] of standing) {
+        for (const [threadId, { heardAt, version }] of standing) {
           const mailbox = yield* mailboxes.of(threadId)
           const { state } = mailbox.current()
           const held = sessions.get(threadId, state.session.generation) !== undefined
           const live = held ? ownSession(threadId, state, listings) : liveOf(threadId, state, listings)
-          const sighting = { version, says: JSON.stringify(live) }
+          const sighting = { version, heardAt, says: JSON.stringify(live) }
           const before = sightings.get(threadId)
           sightings.set(threadId, sighting)
           if (reactor.underWay(threadId).length > 0 || before?.version !== version) continue
-          if (before.says !== sighting.says) continue
+          if (before.heardAt !== heardAt || before.says !== sighting.says) continue
           yield* !held && isAlive(live)
             ? takeUp(means, mailbox, live, { occasion, version })
             : repair(means, mailbox, live, { occasion, version })
@@ -106,7 +110,12 @@ export class Reconciler extends Context.Service<
   )
 }
 
-interface Sighting {
+interface Moment {
   readonly version: number
+  /** Null: nothing was heard of this session yet. */
+  readonly heardAt: bigint | null
+}
+
+interface Sighting extends Moment {
   readonly says: string
 }

@@ -366,9 +366,17 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     breaks: "the reconciler counts one listing",
     file: "reconciler/Reconciler.ts",
-    find: "|| before?.version !== version) continue\n          if (before.says !== sighting.says) continue",
+    find: "|| before?.version !== version) continue\n          if (before.heardAt !== heardAt || before.says !== sighting.says) continue",
     put: ") continue",
     caughtBy: "mutants/once.test.ts",
     test: "L7: what one listing says counts for nothing: the next one may know the turn again"
+  },
+  {
+    breaks: "the reconciler believes a listing although words are still on their way",
+    file: "reconciler/Reconciler.ts",
+    find: "before.heardAt !== heardAt || ",
+    put: "",
+    caughtBy: "mutants/keptPlans.test.ts",
+    test: "keeps them all: words that come behind a listing"
   }
 ]

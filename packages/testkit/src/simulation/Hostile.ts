@@ -173,15 +173,17 @@ export const makeHostile = (options: HostileOptions): Hostile => {
     )
   }
 
-  /** The session lives until its scope has closed: what is on its way to it until then arrives. */
+  /** The session lives until its scope has closed: what is on its way to it until then arrives, if we live. */
   const sentOverEdge =
     (session: ProviderSession, broken: Deferred.Deferred<void>): ProviderSession["send"] =>
     (prompt) =>
       Effect.suspend(() => {
         if (!edges.chance(hostility.cuts)) return session.send(prompt)
+        const { cut } = line
         trace(`${instanceId} is not heard any more, with ${prompt.turnId} on its way`)
         Deferred.doneUnsafe(broken, Exit.void)
-        return Effect.andThen(slept(1, 5_000, edges), session.send(prompt))
+        const arriving = Effect.suspend(() => (cut.is ? Effect.never : session.send(prompt)))
+        return Effect.andThen(slept(1, 5_000, edges), arriving)
       })
 
   const closed = (connection: Scope.Closeable, exit: Exit.Exit<unknown, unknown>) =>
