@@ -28,7 +28,7 @@ import { failWith, ProviderError } from "@turnkeeper/provider-kit/ProviderError"
 import { endWithScope } from "@turnkeeper/provider-kit/SharedProcess"
 import { overChild } from "@turnkeeper/provider-kit/Transport"
 import type { Transport } from "@turnkeeper/provider-kit/Transport"
-import { Context, Deferred, Effect, Exit, Layer, Option, Scope } from "effect"
+import { Context, Deferred, Effect, Exit, Layer, Option, Scope, Semaphore } from "effect"
 import type { Duration } from "effect"
 import * as Agent from "./Agent.ts"
 import * as Controls from "./controls.ts"
@@ -123,12 +123,18 @@ export const make = Effect.fn("Acp.make")(function* (
   const known: Known = { sessions: new Map(), about: null, models: [], signedOut: false }
   yield* Child.warnOfLeftovers(options.instanceId, yield* Child.endLeftovers(ledger, markOf(options)))
 
+  // Until one has come up they are started one after another: each may make the agent's files first, and two at
+  // once get into each other's way (seen: two agents that made one database).
+  const first = Semaphore.makeUnsafe(1)
   const start = (cwd: string, deadline: Duration.Input) =>
-    Agent.start({
-      transport: options.transport ?? transportTo(options, { cwd, env, ledger }),
-      deadline,
-      authMethod: options.authMethod,
-      tap: options.tap
+    Effect.suspend(() => {
+      const started = Agent.start({
+        transport: options.transport ?? transportTo(options, { cwd, env, ledger }),
+        deadline,
+        authMethod: options.authMethod,
+        tap: options.tap
+      }).pipe(Effect.tap(({ about }) => Effect.sync(() => void (known.about = about))))
+      return known.about === null ? first.withPermit(started) : started
     })
 
   const open = Effect.fn("Acp.open")(function* (
@@ -144,7 +150,6 @@ export const make = Effect.fn("Acp.make")(function* (
           ? fail("open", "Unavailable", error.message)
           : wrap("open")(error)
       ),
-      Effect.tap(({ about }) => Effect.sync(() => void (known.about = about))),
       Effect.flatMap((agent) => openSession({ options, wanted, agent, known, timeouts, scope, fail, wrap })),
       Effect.tap(() => Effect.sync(() => void (known.signedOut = false))),
       Effect.mapError((error) => {
@@ -174,10 +179,7 @@ export const make = Effect.fn("Acp.make")(function* (
     if ([...known.sessions.values()].some((session) => !session.isOver()))
       return Effect.succeed(health(known))
     const asked = Effect.scoped(start(process.cwd(), timeouts.probe)).pipe(
-      Effect.map(({ about }) => {
-        known.about = about
-        return health(known)
-      }),
+      Effect.map(() => health(known)),
       Effect.catch((error) => Effect.succeed(healthWithout(error, known)))
     )
     return within(asked, timeouts.probe, "The agent")

@@ -5,6 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ThreadId } from "@turnkeeper/domain/ids"
 import type { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
+import { StartFailed } from "@turnkeeper/provider-kit/Child"
 import { isAlive, startTimeOf } from "@turnkeeper/provider-kit/processes"
 import { Effect, Schedule } from "effect"
 import { writeFileSync } from "node:fs"
@@ -787,6 +788,26 @@ describe("a probe", { timeout: 30_000 }, () => {
       assert.include(["unknown", "failed"], (yield* world.provider.probe).status)
       yield* until("the end of the process", () => pids(world.options.ledgerDirectory).length === 0)
     })
+  )
+
+  it.live(
+    "and a session are not started at once, as long as none has come up: both may make the same files",
+    () =>
+      Effect.gen(function* () {
+        const starts = { now: 0, most: 0, all: 0 }
+        const transport = Effect.gen(function* () {
+          starts.all += 1
+          starts.now += 1
+          starts.most = Math.max(starts.most, starts.now)
+          for (let turn = 0; turn < 20; turn++) yield* Effect.yieldNow
+          starts.now -= 1
+          return yield* new StartFailed({ missing: false, text: "It does not start." })
+        })
+        const world = yield* makeWorld({}, { transport })
+        const opened = Effect.exit(session(world))
+        yield* Effect.all([world.provider.probe, opened, opened], { concurrency: "unbounded" })
+        assert.deepEqual(starts, { now: 0, most: 1, all: 3 })
+      })
   )
 
   it.live("of an agent of another version of the protocol says so", () =>
