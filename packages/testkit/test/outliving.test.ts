@@ -9,8 +9,10 @@
  * Each test ends with the same judgement (`src/rest.ts`): every turn settled and stamped, nothing open, the
  * session not running, a later client told the same, each prompt at the model as often as its turn says.
  */
+import { once } from "node:events"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { createServer } from "node:net"
+import type { Server } from "node:net"
 import { join } from "node:path"
 import { setTimeout } from "node:timers/promises"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
@@ -26,6 +28,22 @@ import type { Shown, View } from "../src/View.ts"
 import type { World } from "../src/World.ts"
 import type { Begun } from "./field.ts"
 import { field, told } from "./field.ts"
+
+/** A killed process counts as gone while its last thread may still hold its port for a moment. */
+const listenAt = async (server: Server, port: number) => {
+  for (let tries = 0; tries < 200; tries++) {
+    const listening = once(server, "listening")
+    server.listen(port, "127.0.0.1")
+    const error = await listening.then(
+      () => null,
+      (failed: NodeJS.ErrnoException) => failed
+    )
+    if (error === null) return
+    if (error.code !== "EADDRINUSE") throw error
+    await setTimeout(20)
+  }
+  throw new Error(`Port ${port} is still in use.`)
+}
 
 /** A program of half a gigabyte is started in almost every test. */
 const patienceMs = 120_000
@@ -297,7 +315,7 @@ describe.each(subjects)("$kind outlives the server", { timeout: 600_000 }, ({ ki
       await away(async () => {
         process.kill(agent.pid, "SIGKILL")
         await gone(agent)
-        await new Promise<void>((resolve) => stranger.listen(port, "127.0.0.1", resolve))
+        await listenAt(stranger, port)
       })
       try {
         await view.attach(world.client)
