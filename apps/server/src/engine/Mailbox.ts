@@ -159,6 +159,7 @@ export const make = (
   const settle = (letter: Letter, exit: Settled) =>
     Effect.sync(() => {
       working = false
+      if (letter === look) look = null
       Deferred.doneUnsafe(letter.done, exit)
     })
 
@@ -211,30 +212,33 @@ export const make = (
    * The thread has a commit that is not ours: one that the storage denied, or, against all rules, somebody
    * else's. The truth is in the tables, and nobody has looked yet at what it owes.
    */
-  const reload = Effect.gen(function* () {
-    yield* Effect.logWarning(`Thread ${threadId} was changed from outside; its state is read anew`)
-    standing = yield* around.load(threadId)
-    around.missed(threadId)
-    around.changed(threadId)
-    return null
-  })
+  const adopt = (found: Standing) =>
+    Effect.gen(function* () {
+      yield* Effect.logWarning(`Thread ${threadId} was changed from outside; its state is read anew`)
+      standing = found
+      around.missed(threadId)
+      around.changed(threadId)
+      return null
+    })
 
-  let looks = false
+  const reload = Effect.flatMap(around.load(threadId), adopt)
+
+  const comparedWithTables = () =>
+    Effect.flatMap(around.load(threadId), (found) =>
+      found.version > standing.version ? adopt(found) : Effect.succeed(null)
+    )
+
+  /** Waits to be carried out; gone when it is settled, however that went. */
+  let look: Letter | null = null
 
   /**
    * What the storage refused may be there all the same (its commit was denied, not undone). Its author may never
    * ask again, so the thread looks by itself: else what was committed is owed and nobody does it (L14).
    */
   const lookLater = () => {
-    if (looks) return
-    looks = true
-    const rule = () =>
-      Effect.gen(function* () {
-        const found = yield* around.load(threadId)
-        looks = false
-        return found.version > standing.version ? yield* reload : null
-      })
-    control.push({ rule, patient: true, lane: control, done: Deferred.makeUnsafe() })
+    if (look !== null) return
+    look = { rule: comparedWithTables, patient: true, lane: control, done: Deferred.makeUnsafe() }
+    control.push(look)
   }
 
   /** What became of a letter: it is settled, or takes its place again until the storage may be better. */
