@@ -31,32 +31,16 @@ interface Stage {
 
 /** Loaded when they are wanted: the programs they need are named by the environment, which is set before. */
 const stages: Readonly<Record<string, () => Promise<Stage>>> = {
-  codex: async () => {
-    const Codex = await import("../packages/provider-codex/src/Codex.ts")
-    const { makeWorld } = await import("../packages/provider-codex/test/real.ts")
-    return {
-      prompts: defaultPrompts,
-      make: ({ tap, hide }) =>
-        Effect.gen(function* () {
-          const world = yield* makeWorld()
-          hide(placesOf(world))
-          return { provider: yield* Codex.make({ ...world.options, tap }), cwd: world.project }
-        })
-    }
-  },
-  opencode: async () => {
-    const OpenCode = await import("../packages/provider-opencode/src/OpenCode.ts")
-    const { makeWorld } = await import("../packages/provider-opencode/test/real.ts")
-    return {
-      prompts: defaultPrompts,
-      make: ({ tap, hide }) =>
-        Effect.gen(function* () {
-          const world = yield* makeWorld()
-          hide(placesOf(world))
-          return { provider: yield* OpenCode.make({ ...world.options, tap }), cwd: world.project }
-        })
-    }
-  },
+  codex: async () =>
+    stageOf(
+      await import("../packages/provider-codex/src/Codex.ts"),
+      await import("../packages/provider-codex/test/real.ts")
+    ),
+  opencode: async () =>
+    stageOf(
+      await import("../packages/provider-opencode/src/OpenCode.ts"),
+      await import("../packages/provider-opencode/test/real.ts")
+    ),
   example: async () => {
     const Example = await import("../packages/provider-example/src/Example.ts")
     const { prompts } = await import("../packages/provider-example/test/prompts.ts")
@@ -77,6 +61,26 @@ const stages: Readonly<Record<string, () => Promise<Stage>>> = {
     }
   }
 }
+
+interface RealWorld<Options> {
+  readonly options: Options
+  readonly directory: string
+  readonly project: string
+}
+
+/** An adapter in the surroundings of its own tests of the real program. */
+const stageOf = <Options extends object>(
+  adapter: { readonly make: (options: Options) => Effect.Effect<Provider, never, Scope.Scope> },
+  rig: { readonly makeWorld: () => Effect.Effect<RealWorld<Options>, never, Scope.Scope> }
+): Stage => ({
+  prompts: defaultPrompts,
+  make: ({ tap, hide }) =>
+    Effect.gen(function* () {
+      const world = yield* rig.makeWorld()
+      hide(placesOf(world))
+      return { provider: yield* adapter.make({ ...world.options, tap }), cwd: world.project }
+    })
+})
 
 const temporary = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "turnkeeper-recorded-"))),

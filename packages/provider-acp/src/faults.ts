@@ -5,6 +5,7 @@ import type { FaultReason } from "@turnkeeper/domain/runtime/Fault"
 import type { StartFailed } from "@turnkeeper/provider-kit/Child"
 import type { CallFailed, Refused } from "@turnkeeper/provider-kit/JsonRpc"
 import * as ProviderErrors from "@turnkeeper/provider-kit/ProviderError"
+import { reasonBy } from "@turnkeeper/provider-kit/wireFault"
 import { codes } from "./protocol.ts"
 
 /** The codes that say: looked at and not begun. Any other may have come after the work was begun. */
@@ -20,18 +21,7 @@ const reasons: ReadonlyMap<number, FaultReason> = new Map([
 /** The agent looked at the request and did not begin with it. */
 export const isRefusal = ({ code }: Refused): boolean => reasons.has(code)
 
-const reasonOf = (error: CallFailed | StartFailed): FaultReason => {
-  switch (error._tag) {
-    case "StartFailed":
-      return error.missing ? "NotInstalled" : "Unavailable"
-    case "NoAnswer":
-      return "Unknown"
-    case "TransportBroke":
-      return error.delivered === "no" ? "Unavailable" : "Unknown"
-    case "Refused":
-      return reasons.get(error.code) ?? "Unknown"
-  }
-}
+const reasonOf = reasonBy(({ code }) => reasons.get(code) ?? "Unknown")
 
 export type Wrap = ProviderErrors.Wrap<CallFailed | StartFailed>
 

@@ -1,31 +1,22 @@
 /**
  * The wire's failures as the domain's reasons. Read from types and codes, never from what a message says.
  */
-import type { FaultReason } from "@turnkeeper/domain/runtime/Fault"
 import type { StartFailed } from "@turnkeeper/provider-kit/Child"
 import { codes } from "@turnkeeper/provider-kit/JsonRpc"
 import type { CallFailed } from "@turnkeeper/provider-kit/JsonRpc"
 import * as ProviderErrors from "@turnkeeper/provider-kit/ProviderError"
+import { reasonBy } from "@turnkeeper/provider-kit/wireFault"
 
 /** The codes of JSON-RPC that say: looked at and not begun. */
 const refusals = new Set<number>([codes.invalidRequest, codes.methodNotFound, codes.invalidParams])
 /** Codex takes no more requests at the moment. */
 const overloaded = -32001
 
-export const reasonOf = (error: CallFailed | StartFailed): FaultReason => {
-  switch (error._tag) {
-    case "StartFailed":
-      return error.missing ? "NotInstalled" : "Unavailable"
-    case "NoAnswer":
-      return "Unknown"
-    case "TransportBroke":
-      return error.delivered === "no" ? "Unavailable" : "Unknown"
-    case "Refused":
-      if (error.code === overloaded) return "Unavailable"
-      // An internal error may have come after the work was begun.
-      return refusals.has(error.code) ? "Rejected" : "Unknown"
-  }
-}
+export const reasonOf = reasonBy(({ code }) => {
+  if (code === overloaded) return "Unavailable"
+  // An internal error may have come after the work was begun.
+  return refusals.has(code) ? "Rejected" : "Unknown"
+})
 
 export type Wrap = ProviderErrors.Wrap<CallFailed | StartFailed>
 
