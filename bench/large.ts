@@ -17,7 +17,6 @@ import type { Client } from "@turnkeeper/testkit/jsonrpc/Client"
 import { startServer } from "@turnkeeper/testkit/process/Server"
 import { openView } from "@turnkeeper/testkit/View"
 import { Effect } from "effect"
-import { execFileSync } from "node:child_process"
 import { mkdir, stat } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
@@ -26,6 +25,7 @@ import { longItemsOf, makeDatabase, shortItems } from "./database.ts"
 import { inDirectory } from "./directory.ts"
 import { running, untilAll, withRunningTurns } from "./engine.ts"
 import { voiceOf } from "./growth.ts"
+import { buildServer, serverProgram } from "./program.ts"
 import { figure, median, percentile, repeated, spreadOf } from "./report.ts"
 import type { Figure } from "./report.ts"
 import { memoryOf } from "./rest.ts"
@@ -61,7 +61,7 @@ export const large = (): Promise<ReadonlyArray<Figure>> =>
 
 /** `directory` has the data directory, by the name that the servers here expect. */
 const measured = async (directory: string): Promise<ReadonlyArray<Figure>> => {
-  execFileSync(process.execPath, [join(import.meta.dirname, "../scripts/build.ts")])
+  buildServer()
   const database = join(directory, "data/turnkeeper.db")
   const made = one(database, "SELECT count(*) AS value FROM events")
   return [
@@ -211,10 +211,9 @@ const parsedPerSecond = (database: string): number => {
   }
 }
 
-const bundle = [join(import.meta.dirname, "../apps/server/dist/main.js"), "serve"]
 const providers = [{ id: "scripted", kind: "scripted", tickMs: 10 }] as const
 const started = (directory: string) =>
-  startServer({ directory, program: bundle, providers, readyMs: 120_000 })
+  startServer({ directory, program: serverProgram, providers, readyMs: 120_000 })
 
 /** The newest page of the long thread and of the short one, turn about, over the socket. */
 const opening = async (directory: string): Promise<ReadonlyArray<Figure>> => {

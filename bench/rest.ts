@@ -2,13 +2,13 @@
  * What the server holds in memory when nobody asks anything of it: the bundle that `npm start` runs, with one
  * client connected and following.
  */
-import { execFileSync, spawn } from "node:child_process"
+import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { readFile } from "node:fs/promises"
-import { join } from "node:path"
 import { setTimeout } from "node:timers/promises"
 import { startServer } from "@turnkeeper/testkit/process/Server"
 import { inDirectory } from "./directory.ts"
+import { buildServer, serverProgram } from "./program.ts"
 import { figure, median, repeated } from "./report.ts"
 import type { Figure } from "./report.ts"
 
@@ -18,7 +18,7 @@ const target = 120
 const settleMs = 5_000
 
 export const rest = async (): Promise<ReadonlyArray<Figure>> => {
-  execFileSync(process.execPath, [join(import.meta.dirname, "../scripts/build.ts")])
+  buildServer()
   const runs: Array<Memory> = []
   for (let n = 0; n < repetitions; n++) runs.push(await inDirectory(atRest))
   const rss = repeated(runs.map((run) => run.rss))
@@ -47,8 +47,11 @@ interface Memory {
 }
 
 const atRest = async (directory: string): Promise<Memory> => {
-  const program = [join(import.meta.dirname, "../apps/server/dist/main.js"), "serve"]
-  const server = await startServer({ directory, program, providers: [{ id: "scripted", kind: "scripted" }] })
+  const server = await startServer({
+    directory,
+    program: serverProgram,
+    providers: [{ id: "scripted", kind: "scripted" }]
+  })
   try {
     const client = await server.connect()
     const shell = await client.subscribe("orchestration.subscribeShell")
