@@ -62,7 +62,7 @@ export const ingest = (
   )
 }
 
-/** Neighbouring pieces of one text are one piece. */
+/** Neighbouring pieces of one text are one piece, and of neighbouring updates of one item the last counts. */
 export const coalesced = (events: ReadonlyArray<ProviderEvent>): ReadonlyArray<ProviderEvent> => {
   const out: Array<ProviderEvent> = []
   /** The last one of `out`, where it is text: a copy, so that it may grow. */
@@ -70,6 +70,7 @@ export const coalesced = (events: ReadonlyArray<ProviderEvent>): ReadonlyArray<P
   for (const event of events) {
     if (event.type !== "text.delta") {
       text = null
+      if (replaces(out.at(-1), event)) out.pop()
       out.push(event)
     } else if (text !== null && continues(text, event)) {
       text.text += event.text
@@ -84,9 +85,17 @@ export const coalesced = (events: ReadonlyArray<ProviderEvent>): ReadonlyArray<P
 type Piece = Extract<ProviderEvent, { readonly type: "text.delta" }>
 type Growing = Omit<Piece, "text"> & { text: string }
 
+/** An update says all that is to be said of its item. */
+const replaces = (first: ProviderEvent | undefined, second: ProviderEvent): boolean =>
+  first?.type === "item.updated" && second.type === "item.updated" && ofOneItem(first, second)
+
+type OfItem = Pick<Piece, "providerTurnId" | "providerItemId">
+
+const ofOneItem = (first: OfItem, second: OfItem): boolean =>
+  first.providerTurnId === second.providerTurnId && first.providerItemId === second.providerItemId
+
 const continues = (first: Growing, second: Piece): boolean => {
-  if (first.providerTurnId !== second.providerTurnId || first.providerItemId !== second.providerItemId)
-    return false
+  if (!ofOneItem(first, second)) return false
   return first.offset === undefined
     ? second.offset === undefined
     : second.offset === first.offset + first.text.length

@@ -51,6 +51,18 @@ it("neighbouring pieces of one text become one, and nothing else does", () => {
   assert.deepStrictEqual(said, before)
 })
 
+const update = (step: number, item = "plan"): ProviderEvent => ({
+  type: "item.updated",
+  providerTurnId: ProviderTurnId.make("turn"),
+  providerItemId: item,
+  detail: { step }
+})
+
+it("of neighbouring updates of one item the last counts, and no other is left out", () => {
+  const said = [update(1), update(2), update(3, "other"), update(4), piece("a"), update(5), update(6)]
+  assert.deepStrictEqual(coalesced(said), [update(2), update(3, "other"), update(4), piece("a"), update(6)])
+})
+
 it("a piece joins only where the one before it ended", () => {
   const said = [piece("ab", { offset: 4 }), piece("c", { offset: 6 }), piece("d", { offset: 9 }), piece("e")]
   assert.deepStrictEqual(coalesced(said), [
