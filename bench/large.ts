@@ -14,6 +14,7 @@ import { Rebuild } from "@turnkeeper/server/maintenance/Rebuild"
 import { ThreadView } from "@turnkeeper/server/projection/ThreadView"
 import { Chat } from "@turnkeeper/testkit/Chat"
 import type { Client } from "@turnkeeper/testkit/jsonrpc/Client"
+import { servedFrom } from "@turnkeeper/testkit/process/program"
 import { startServer } from "@turnkeeper/testkit/process/Server"
 import { openView } from "@turnkeeper/testkit/View"
 import { Effect } from "effect"
@@ -25,7 +26,7 @@ import { longItemsOf, makeDatabase, shortItems } from "./database.ts"
 import { inDirectory } from "./directory.ts"
 import { running, untilAll, withRunningTurns } from "./engine.ts"
 import { voiceOf } from "./growth.ts"
-import { buildServer, serverProgram } from "./program.ts"
+import { buildServer } from "./program.ts"
 import { figure, median, percentile, repeated, spreadOf } from "./report.ts"
 import type { Figure } from "./report.ts"
 import { memoryOf } from "./rest.ts"
@@ -213,7 +214,7 @@ const parsedPerSecond = (database: string): number => {
 
 const providers = [{ id: "scripted", kind: "scripted", tickMs: 10 }] as const
 const started = (directory: string) =>
-  startServer({ directory, program: serverProgram, providers, readyMs: 120_000 })
+  startServer({ directory, program: servedFrom.bundle, providers, readyMs: 120_000 })
 
 /** The newest page of the long thread and of the short one, turn about, over the socket. */
 const opening = async (directory: string): Promise<ReadonlyArray<Figure>> => {

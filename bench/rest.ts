@@ -6,9 +6,10 @@ import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { readFile } from "node:fs/promises"
 import { setTimeout } from "node:timers/promises"
+import { servedFrom } from "@turnkeeper/testkit/process/program"
 import { startServer } from "@turnkeeper/testkit/process/Server"
 import { inDirectory } from "./directory.ts"
-import { buildServer, serverProgram } from "./program.ts"
+import { buildServer } from "./program.ts"
 import { figure, median, repeated } from "./report.ts"
 import type { Figure } from "./report.ts"
 
@@ -49,7 +50,7 @@ interface Memory {
 const atRest = async (directory: string): Promise<Memory> => {
   const server = await startServer({
     directory,
-    program: serverProgram,
+    program: servedFrom.bundle,
     providers: [{ id: "scripted", kind: "scripted" }]
   })
   try {

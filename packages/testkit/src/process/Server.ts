@@ -12,6 +12,7 @@ import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { connect } from "../jsonrpc/Client.ts"
 import type { Client, ConnectOptions } from "../jsonrpc/Client.ts"
+import { servedFrom } from "./program.ts"
 import { descendants, endProcess } from "./tree.ts"
 import type { ProcessInfo } from "./tree.ts"
 
@@ -108,8 +109,6 @@ export class ServerFailed extends Error {
 
 const stderrMax = 256 * 1024
 
-const serverMain = join(import.meta.dirname, "../../../../apps/server/src/main.ts")
-
 export const startServer = (options: ServerOptions): Promise<RunningServer> => start(options, new Map())
 
 /** `seen`: every process any server on this data has started, so that none outlives the test. */
@@ -120,7 +119,7 @@ const start = async (options: ServerOptions, seen: Map<number, ProcessInfo>): Pr
   await mkdir(directory, { recursive: true })
   await writeFile(config, `${JSON.stringify({ providers: options.providers }, null, 2)}\n`)
 
-  const program = options.program ?? [serverMain, "serve"]
+  const program = options.program ?? servedFrom.sources
   const args = ["--data", dataDirectory, "--port", String(port), "--json", "--provider-config", config]
   const startedAt = performance.now()
   const child = spawn(process.execPath, [...program, ...args, ...(options.args ?? [])], {
