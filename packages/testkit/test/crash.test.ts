@@ -4,6 +4,7 @@ import type { Witness } from "../src/crash/check.ts"
 import { Link, RunOver } from "../src/crash/Link.ts"
 import { makeRandom } from "../src/crash/random.ts"
 import { fromSnapshot } from "@turnkeeper/contracts/Fold"
+import { limits } from "@turnkeeper/contracts/Limits"
 import { JsonRpcError } from "../src/jsonrpc/Client.ts"
 import { View } from "../src/View.ts"
 import { startPeer } from "./fixtures/peer.ts"
@@ -106,6 +107,7 @@ describe("the judgement after a run", () => {
     text: "[[text:x]] [[id:a]]"
   }
   const reply = { type: "message", id: "a/1", turnId: "a", role: "assistant", status: "completed", text: "x" }
+  const tooMany = { code: -32_000, message: "no", data: { _tag: "TooManySubscriptions" } }
   const request = { requestId: "1/x", turnId: "a", status: "open", ask: { decisions: ["accept"] } }
   const atRest = {
     session: {
@@ -128,9 +130,14 @@ describe("the judgement after a run", () => {
     thread: Partial<typeof atRest> = {},
     { received = 1, rows = [row], witness = {} as Partial<Witness> } = {}
   ) => {
+    let [subscriptions, open] = [0, 0]
     const peer = await startPeer(({ method }, line) => {
+      if (method === "unsubscribe") open -= 1
       if (!method.includes("subscribe") || method === "unsubscribe") return line.result({})
-      line.result({ subscription: method })
+      open += 1
+      if (open > limits.subscriptions) return line.error(tooMany)
+      const subscription = `${method}/${subscriptions++}`
+      line.result({ subscription })
       const items = method.endsWith("Shell")
         ? [{ type: "snapshot", epoch: "e", projects: [], threads: rows }, { type: "synchronized" }]
         : [
@@ -145,7 +152,7 @@ describe("the judgement after a run", () => {
             },
             { type: "synchronized", epoch: "e", version: 1 }
           ]
-      line.notify("subscription", { subscription: method, items })
+      line.notify("subscription", { subscription, items })
     })
     const promised = [
       { threadId: "t", turnId: "a", text: "[[text:x]]", isWhole: (text: string) => text === "x" }
@@ -167,6 +174,12 @@ describe("the judgement after a run", () => {
 
   it("finds nothing where every promise was kept", async () => {
     expect(await judge()).toEqual({ turns: 1, byState: { completed: 1 }, unknown: 0, violations: [] })
+  })
+
+  it("judges more threads than one connection may follow", async () => {
+    const views = Array.from({ length: 3 * limits.subscriptions }, () => new View("t"))
+    const { byState, violations } = await judge({}, { witness: { views } })
+    expect({ byState, violations }).toEqual({ byState: { completed: views.length }, violations: [] })
   })
 
   it("counts the turns of which nobody knows, without blame", async () => {

@@ -15,6 +15,7 @@ import { parseArgs } from "node:util"
 import { paths } from "@turnkeeper/contracts/Discovery"
 import { Chat } from "../Chat.ts"
 import { check } from "../crash/check.ts"
+import type { Verdict } from "../crash/check.ts"
 import { Link } from "../crash/Link.ts"
 import { makeRandom } from "../crash/random.ts"
 import type { Random } from "../crash/random.ts"
@@ -23,7 +24,6 @@ import { worlds } from "../crash/worlds.ts"
 import type { World } from "../crash/worlds.ts"
 import { startServer } from "../process/Server.ts"
 import type { RunningServer } from "../process/Server.ts"
-import type { View } from "../View.ts"
 import { metricIn, trendsOf } from "./figures.ts"
 import type { Sample, Trend } from "./figures.ts"
 
@@ -65,34 +65,6 @@ const breakingUp = async (link: Link, server: RunningServer, random: Random, isO
     if (isOver()) return cuts
     client.cut()
   }
-}
-
-/** A long run has more threads than one connection may follow: each portion has one of its own. */
-const judged = async (server: RunningServer, users: ReadonlyArray<User>, { received }: World) => {
-  // Where work may still go on comes first: a portion is judged by the list of all threads, too.
-  const views = [
-    ...users.flatMap((user) => user.views.slice(-1)),
-    ...users.flatMap((user) => user.views.slice(0, -1))
-  ]
-  const violations = users.flatMap((user) => user.complaints)
-  let turns = 0
-  for (let at = 0; at < views.length; at += portion) {
-    const client = await server.connect()
-    const some = witnessOf(users, views.slice(at, at + portion))
-    const verdict = await check(client, [some], received, settleMs)
-    violations.push(...verdict.violations)
-    turns += verdict.turns
-    await client.close()
-  }
-  return { turns, violations }
-}
-
-const portion = 40
-
-const witnessOf = (users: ReadonlyArray<User>, views: ReadonlyArray<View>) => {
-  const threads = new Set(views.map(({ threadId }) => threadId))
-  const promised = users.flatMap((user) => user.promised.filter(({ threadId }) => threads.has(threadId)))
-  return { promised, views, complaints: [] }
 }
 
 const sampled = async (server: RunningServer, at: number): Promise<Sample> => {
@@ -150,7 +122,8 @@ const run = async (args: Arguments, root: string, world: World): Promise<number>
     const cuts = await breaking
     link.end()
     await working
-    return told(args, samples, cuts, await judged(server, users, world))
+    const client = await server.connect()
+    return told(args, samples, cuts, await check(client, users, world.received, settleMs))
   } finally {
     await server.dispose()
   }
@@ -160,7 +133,7 @@ const told = (
   { minutes }: Arguments,
   samples: ReadonlyArray<Sample>,
   cuts: number,
-  { turns, violations }: Awaited<ReturnType<typeof judged>>
+  { turns, violations }: Verdict
 ): number => {
   const trends = trendsOf(samples)
   const isJudged = minutes >= judgedMinutes
