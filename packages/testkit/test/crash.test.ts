@@ -131,10 +131,12 @@ describe("the judgement after a run", () => {
     { received = 1, rows = [row], witness = {} as Partial<Witness> } = {}
   ) => {
     let [subscriptions, open] = [0, 0]
-    const peer = await startPeer(({ method }, line) => {
+    const seen = new Set<unknown>()
+    const peer = await startPeer(({ method, params }, line) => {
       if (method === "unsubscribe") open -= 1
       if (!method.includes("subscribe") || method === "unsubscribe") return line.result({})
       open += 1
+      seen.add(params["threadId"])
       if (open > limits.subscriptions) return line.error(tooMany)
       const subscription = `${method}/${subscriptions++}`
       line.result({ subscription })
@@ -158,8 +160,12 @@ describe("the judgement after a run", () => {
       { threadId: "t", turnId: "a", text: "[[text:x]]", isWhole: (text: string) => text === "x" }
     ]
     const one: Witness = { promised, views: [new View("t")], complaints: [], ...witness }
+    const count = () => {
+      expect(seen.size).toBeGreaterThanOrEqual(one.views.length)
+      return received
+    }
     try {
-      return await check(await peer.dial(), [one], () => received, 1)
+      return await check(await peer.dial(), [one], count, 1)
     } finally {
       await peer.close()
     }
@@ -177,9 +183,12 @@ describe("the judgement after a run", () => {
   })
 
   it("judges more threads than one connection may follow", async () => {
-    const views = Array.from({ length: 3 * limits.subscriptions }, () => new View("t"))
-    const { byState, violations } = await judge({}, { witness: { views } })
-    expect({ byState, violations }).toEqual({ byState: { completed: views.length }, violations: [] })
+    const names = ["t", ...Array.from({ length: 3 * limits.subscriptions }, (_, n) => `t${n}`)]
+    const views = names.map((name) => new View(name))
+    const rows = names.map((threadId) => ({ ...row, threadId }))
+    // What was received is asked when every thread is at rest: `judge` looks after that.
+    const { byState, violations } = await judge({}, { rows, witness: { views } })
+    expect({ byState, violations }).toEqual({ byState: { completed: names.length }, violations: [] })
   })
 
   it("counts the turns of which nobody knows, without blame", async () => {

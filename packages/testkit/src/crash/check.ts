@@ -35,67 +35,44 @@ export const check = async (
   settleMs: number
 ): Promise<Verdict> => {
   const views = users.flatMap((user) => user.views)
-  const promises = users.flatMap((user) => user.promised)
-  const promised = Map.groupBy(promises, ({ threadId }) => threadId)
-  const verdict: Judged = {
-    turns: promises.length,
-    byState: {},
-    unknown: 0,
-    violations: users.flatMap((user) => user.complaints)
-  }
-  for (let at = 0; at < views.length; at += portion) {
-    await checkSome(client, views.slice(at, at + portion), promised, received, settleMs, verdict)
-  }
-  for (const [threadId, row] of await shellRows(client)) {
-    if (row.openRequests !== 0 || row.queuedTurns !== 0 || row.sessionStatus === "running") {
-      verdict.violations.push(`${threadId}: at rest, but its row says ${JSON.stringify(row)}`)
-    }
-  }
-  return verdict
-}
-
-/** A long run has more threads than one connection may follow. */
-const portion = 40
-
-interface Judged extends Verdict {
-  readonly byState: Record<string, number>
-  unknown: number
-  readonly violations: Array<string>
-}
-
-const checkSome = async (
-  client: Client,
-  views: ReadonlyArray<View>,
-  promised: ReadonlyMap<string, ReadonlyArray<Promised>>,
-  received: Received,
-  settleMs: number,
-  verdict: Judged
-) => {
-  const sayOf = (threadId: string) => (what: string) => void verdict.violations.push(`${threadId}: ${what}`)
+  const promised = users.flatMap((user) => user.promised)
+  const violations = users.flatMap((user) => user.complaints)
+  const byState: Record<string, number> = {}
+  let unknown = 0
+  const sayOf = (threadId: string) => (what: string) => void violations.push(`${threadId}: ${what}`)
+  // One thread after another: there may be more than a connection may follow.
+  const open = (threadId: string) => openView(client, threadId, { tail: 500 })
   // 1. Everything comes to rest: what was received is final only then.
-  const atRest: Array<readonly [old: View, view: View]> = []
-  for (const old of views) {
-    const view = await openView(client, old.threadId, { tail: 500 })
+  for (const { threadId } of views) {
+    const view = await open(threadId)
     const stop = answerAll(client, view)
-    const late = () => sayOf(old.threadId)(`not at rest after ${settleMs} ms: ${openIn(view)}`)
+    const late = () => sayOf(threadId)(`not at rest after ${settleMs} ms: ${openIn(view)}`)
     await view.until(isAtRest, settleMs).catch(late)
     stop()
-    atRest.push([old, view])
+    await view.close()
   }
   // 2. Each thread is judged.
   const shell = await shellRows(client)
-  for (const [old, view] of atRest) {
+  const promisedIn = Map.groupBy(promised, ({ threadId }) => threadId)
+  for (const old of views) {
     const { threadId } = old
     const say = sayOf(threadId)
-    for (const one of promised.get(threadId) ?? []) checkTurn(one, view, received(one.turnId), say)
+    const view = await open(threadId)
+    for (const one of promisedIn.get(threadId) ?? []) checkTurn(one, view, received(one.turnId), say)
     for (const turn of view.turns.values()) {
-      verdict.byState[turn.state] = (verdict.byState[turn.state] ?? 0) + 1
-      if (turn.delivered === "unknown") verdict.unknown += 1
+      byState[turn.state] = (byState[turn.state] ?? 0) + 1
+      if (turn.delivered === "unknown") unknown += 1
     }
     checkThread(view, old, say)
     if (!shell.has(threadId)) say("missing in the list of threads")
     await view.close()
   }
+  for (const [threadId, row] of shell) {
+    if (row.openRequests !== 0 || row.queuedTurns !== 0 || row.sessionStatus === "running") {
+      violations.push(`${threadId}: at rest, but its row says ${JSON.stringify(row)}`)
+    }
+  }
+  return { turns: promised.length, byState, unknown, violations }
 }
 
 /** The users have gone; what asks them would wait for ever. */
