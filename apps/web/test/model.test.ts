@@ -271,8 +271,10 @@ describe("a question that somebody else closed", () => {
     ({ status: "answered", answer: null, ask: { title: "git push", questions: [] }, ...more }) as never
   const answer = (decision: string | null, answers = {}) => ({ answer: { decision, answers } })
 
-  it("says with what, or that nobody asks any more", () => {
+  it("says by whom and with what, or that nobody asks any more", () => {
     const asked = request({})
+    const named = { ...answer("accept"), answeredBy: "Firefox on Linux" }
+    expect(closedWords(asked, request(named))).toBe("Answered by Firefox on Linux with “Yes”: git push")
     expect(closedWords(asked, request(answer("decline")))).toBe("Answered elsewhere with “No”: git push")
     expect(closedWords(asked, request(answer(null, { a: ["Blue"], b: ["1", "2"] })))).toBe(
       "Answered elsewhere with “Blue, 1, 2”: git push"

@@ -1,4 +1,6 @@
 /** The connection is lost in every way there is, and what is shown stays true. */
+import { authPaths } from "@turnkeeper/contracts/Access"
+import type { TokenCreated } from "@turnkeeper/contracts/Access"
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest"
 import { newId } from "../src/index.ts"
 import { startFrameProxy } from "./support/FrameProxy.ts"
@@ -28,6 +30,17 @@ const proxied = async () => {
   const proxy = await startTcpProxy(world.server.url)
   world.onEnd(proxy.close)
   return proxy
+}
+
+/** Of somebody whom the owner lets in under this name. */
+const newToken = async (name: string): Promise<string> => {
+  const answer = await fetch(`${world.server.url}${authPaths.tokens}`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${await world.server.token()}` },
+    body: JSON.stringify({ name, scope: "operate" })
+  })
+  const { token } = (await answer.json()) as TokenCreated
+  return token
 }
 
 const words = (count: number) => (text: string) => text.split(" ").length >= count
@@ -177,13 +190,18 @@ describe("a client", patience, () => {
 
   it("tells how a request was closed that it had shown", async () => {
     const one = await world.client()
-    const other = await world.client()
+    const other = await world.client({ credential: { type: "token", token: await newToken("A phone") } })
     const { thread, threadId } = await begin(one, "[[ask:git push]]")
     const [request] = (await eventually(thread.model, ({ requests }) => requests.length === 1)).requests
     await other.answer(threadId, request!.requestId, { decision: "decline" })
     const { closedRequests } = await eventually(thread.model, ({ requests }) => requests.length === 0)
     expect(closedRequests).toMatchObject([
-      { requestId: request!.requestId, status: "answered", answer: { decision: "decline" } }
+      {
+        requestId: request!.requestId,
+        status: "answered",
+        answer: { decision: "decline" },
+        answeredBy: "A phone"
+      }
     ])
   })
 

@@ -8,7 +8,7 @@
  * A fold never guesses: an item that does not fit is a `Fault`, and the client asks the server anew.
  */
 import type { ProviderInstanceId, ThreadId } from "@turnkeeper/domain/ids"
-import type { ThreadEvent } from "@turnkeeper/domain/thread/Event"
+import type { EventOf, ThreadEvent } from "@turnkeeper/domain/thread/Event"
 import { evolve, isText } from "@turnkeeper/domain/thread/evolve"
 import { isSettled } from "@turnkeeper/domain/thread/lifecycle"
 import { initial } from "@turnkeeper/domain/thread/State"
@@ -215,7 +215,8 @@ const joinEvent = (fold: ThreadFold, item: Omit<EventItem, "type" | "sequence">)
   }
   const { event } = item
   if (event.type === "unknown") return sound({ ...fold, version: item.version })
-  const record: Record = { threadId: fold.thread.threadId, version: item.version, at: item.at, event }
+  const { actor = null, at, version } = item
+  const record: Record = { threadId: fold.thread.threadId, version, at, actor, event }
   const state = evolve(fold.state, event)
   const turns = withTurns(fold, record, state)
   const places = withPlaces(fold, record)
@@ -237,6 +238,8 @@ interface Record {
   readonly threadId: ThreadId
   readonly version: number
   readonly at: number
+  /** Who gave the command; null: it was none, or of somebody without a name. */
+  readonly actor: string | null
   readonly event: LoggedEvent
 }
 
@@ -300,13 +303,17 @@ const turnChange = (turn: TurnRow, { event, at }: Record): Partial<TurnRow> | nu
     case "turn.interrupt_requested":
       return { interruptAskedAt: turn.interruptAskedAt ?? at }
     case "turn.quiet":
-      return { quiet: event.quiet }
+      return {
+        quiet: event.quiet,
+        quietSince: event.quiet === null ? null : (turn.quietSince ?? silentSince(event, at))
+      }
     case "usage.reported":
       return { usage: withUsage(turn.usage ?? nothingUsed, event.usage) }
     case "turn.settled":
       return {
         state: event.state,
         quiet: null,
+        quietSince: null,
         delivered: event.delivery,
         reason: event.reason,
         into: event.into,
@@ -327,6 +334,7 @@ const fresh = {
   into: null,
   interruptAskedAt: null,
   quiet: null,
+  quietSince: null,
   startedAt: null,
   settledAt: null,
   usage: null
@@ -408,7 +416,7 @@ type Requests = Pick<ThreadFold, "requests" | "closedRequests">
 
 const withRequests = (fold: ThreadFold, record: Record): Requests => {
   const { requests, closedRequests } = fold
-  const { at, event, threadId } = record
+  const { actor, at, event, threadId } = record
   const changed = (requestId: string, change: Partial<RequestRow>): Requests => ({
     requests: requests.map((one) => (one.requestId === requestId ? { ...one, ...change } : one)),
     closedRequests
@@ -417,14 +425,14 @@ const withRequests = (fold: ThreadFold, record: Record): Requests => {
     case "request.opened": {
       const { ask, kind, requestId, turnId } = event
       const opened = { requestId, threadId, turnId, kind, ask, openedAt: at, closedAt: null }
-      const row: RequestRow = { ...opened, status: "open", answer: null, reason: null }
+      const row: RequestRow = { ...opened, status: "open", answer: null, answeredBy: null, reason: null }
       // A provider may use a name of its own again once the earlier request of that name is closed.
       return { requests: [...requests.filter((one) => one.requestId !== requestId), row], closedRequests }
     }
     case "request.answered":
-      return changed(event.requestId, { status: "answering", answer: event.answer })
+      return changed(event.requestId, { status: "answering", answer: event.answer, answeredBy: actor })
     case "request.answer_failed":
-      return changed(event.requestId, { status: "open", answer: null })
+      return changed(event.requestId, { status: "open", answer: null, answeredBy: null })
     case "request.closed": {
       const { reason, status } = event
       return closed(fold, (one) => one.requestId === event.requestId, { status, reason, closedAt: at })
@@ -537,6 +545,9 @@ const completed = (entry: Entry, at: number, event: Of<"item.completed">): Entry
   return { ...entry, ...end, title: event.title ?? entry.title, detail: event.detail ?? entry.detail }
 }
 
+/** Since when the turn had said nothing, of the event that noticed it at `at`. */
+export const silentSince = ({ silentMs = 0 }: EventOf<"turn.quiet">, at: number) => at - silentMs
+
 export interface Notice {
   readonly turnId: TurnRow["turnId"] | null
   readonly text: string
@@ -614,16 +625,38 @@ const threadRow = (fold: ThreadFold, { at, event, version }: Record): ThreadRow 
             turnId: active.turnId,
             startedAt: active.startedAt,
             interruptAskedAt: active.interruptAskedAt,
-            quiet: active.quiet
+            quiet: active.quiet,
+            quietSince: active.quietSince ?? null
           },
     openRequests: requests.filter((request) => request.answer === null).length,
     queuedTurns: state.turns.filter((turn) => turn.state === "queued").length,
-    lastActivityAt: at,
+    lastActivityAt: isActivity(event) ? at : thread.lastActivityAt,
     version
   }
 }
 
 const pick = ({ turnId, state, delivered }: TurnRow) => ({ turnId, state, delivered })
+
+/**
+ * What people would call activity, and so what moves a thread to the top of a list: what they say to the agent,
+ * what it does in a turn, what it asks and is answered. All else is housekeeping, such as a session that is
+ * closed because nobody needs it, or a new title.
+ */
+export const isActivity = (event: ThreadEvent): boolean => activities.has(event.type)
+
+const activities: ReadonlySet<ThreadEvent["type"]> = new Set([
+  "thread.created",
+  "turn.queued",
+  "turn.edited",
+  "turn.started",
+  "turn.adopted",
+  "turn.settled",
+  "item.started",
+  "item.updated",
+  "item.completed",
+  "request.opened",
+  "request.answered"
+])
 
 // The state behind a snapshot
 

@@ -51,9 +51,11 @@ export const ProjectRow = Schema.Struct({
 })
 export type ProjectRow = typeof ProjectRow.Type
 
-/** One line of the sidebar: all that it shows, without opening the thread. */
 const quiet = Schema.NullOr(tolerant(Schema.Literals(["asking", "alive", "unknown"])))
+/** When the turn was first found quiet; null while it is not. An older server leaves it out. */
+const quietSince = Schema.optionalKey(time)
 
+/** One line of the sidebar: all that it shows, without opening the thread. */
 export const ThreadRow = Schema.Struct({
   threadId: ThreadId,
   projectId: ProjectId,
@@ -74,10 +76,11 @@ export const ThreadRow = Schema.Struct({
   latestTurn: Schema.NullOr(Schema.Struct({ turnId: TurnId, state: turnState, delivered })),
   /** The turn that runs: since when, whether its end was asked for, and whether it has gone quiet. */
   activeTurn: Schema.NullOr(
-    Schema.Struct({ turnId: TurnId, startedAt: time, interruptAskedAt: time, quiet })
+    Schema.Struct({ turnId: TurnId, startedAt: time, interruptAskedAt: time, quiet, quietSince })
   ),
   openRequests: Schema.Int,
   queuedTurns: Schema.Int,
+  /** Of the newest event that `isActivity` says is one. */
   lastActivityAt: Millis,
   createdAt: Millis,
   /** Version of the thread's log that this row shows. */
@@ -113,6 +116,7 @@ export const TurnRow = Schema.Struct({
   into: Schema.NullOr(TurnId),
   interruptAskedAt: time,
   quiet,
+  quietSince,
   retryOf: Schema.NullOr(TurnId),
   provider: ProviderInstanceId,
   model: text,
@@ -180,6 +184,8 @@ export const RequestRow = Schema.Struct({
   ask: Ask,
   status: tolerant(RequestStatus),
   answer: Schema.NullOr(Answer),
+  /** Name of the credential that gave the answer; null: the owner's own has none. An older server leaves it out. */
+  answeredBy: Schema.optionalKey(text),
   reason: text,
   openedAt: Millis,
   closedAt: time

@@ -83,6 +83,8 @@ export const ThreadItem = tolerantUnion(
       version: Schema.Int,
       sequence: Schema.Int,
       at: Millis,
+      /** Name of the credential whose command this follows from; left out where there is none. */
+      actor: Schema.optionalKey(Schema.String),
       event: tolerantUnion(LoggedEvent)
     }),
     Schema.Struct({ type: Schema.tag("delta"), itemId: ItemId, offset: Schema.Int, text: Schema.String }),

@@ -35,8 +35,11 @@ export const threadStatus = (
     return { sign: "stopping", words: "Stopping…" }
   }
   if (recovering !== null) return { sign: "reconnecting", words: `Reconnecting${progressOf(recovering)}` }
-  // Without a time: what is known is how long it works, not how long it has been silent.
-  if (activeTurn?.quiet != null) return { sign: "quiet", words: "Quiet" }
+  if (activeTurn?.quiet != null) {
+    const { quietSince } = activeTurn
+    const time = quietSince == null || now === undefined ? "" : ` for ${durationWords(now - quietSince)}`
+    return { sign: "quiet", words: `Quiet${time}` }
+  }
   if (row.sessionStatus === "running") return { sign: "working", words: `Working${since}` }
   if (row.sessionStatus === "starting") return { sign: "queued", words: "Starting" }
   if (latestTurn !== null && latestTurn.state === "sending") return { sign: "queued", words: "Sending" }

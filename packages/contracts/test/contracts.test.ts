@@ -223,6 +223,10 @@ describe("words", () => {
     ["Working", { sessionStatus: "running" as const }],
     ["Working · 2 m", { sessionStatus: "running" as const, activeTurn: active({}) }],
     ["Quiet", { sessionStatus: "running" as const, activeTurn: active({ quiet: "alive" }) }],
+    [
+      "Quiet for 1 m",
+      { sessionStatus: "running" as const, activeTurn: active({ quiet: "alive", quietSince: 60_000 }) }
+    ],
     ["Stopping…", { sessionStatus: "running" as const, activeTurn: active({ interruptAskedAt: 1 }) }],
     ["Failed", { sessionStatus: "error" as const }],
     ["Ready", latest("cancelled", "not_delivered")],

@@ -255,6 +255,59 @@ describe("a fold", () => {
     expect(after(fold, event(14, used("old"))).turns[0]).toBe(start.turns[0])
   })
 
+  it("says since when a turn is quiet: since it was first found so", () => {
+    const at = (version: number, body: object) => ({ ...event(version, body), at: version * 10 })
+    const quiet = (version: number, quiet: string | null) =>
+      at(version, { type: "turn.quiet", turnId: "new", quiet })
+    const sinceOf = (fold: ThreadFold) => fold.turns.find((row) => row.turnId === "new")?.quietSince
+    const fold = after(start, event(11, queued("new")))
+    expect(sinceOf(fold)).toBeNull()
+    const alive = after(fold, quiet(12, "asking"), quiet(13, "alive"))
+    expect(sinceOf(alive)).toBe(120)
+    const speaks = after(alive, quiet(14, null))
+    expect(sinceOf(speaks)).toBeNull()
+    const again = after(speaks, quiet(15, "asking"))
+    expect(sinceOf(again)).toBe(150)
+    const end = { type: "turn.settled", turnId: "new", state: "completed", reason: null, into: null }
+    expect(sinceOf(after(again, at(16, { ...end, delivery: "delivered" })))).toBeNull()
+  })
+
+  it("shows the silence of the turn that runs in the thread's row", () => {
+    const running = { ...turn("new", "running", 11), startedAt: 5 }
+    const busy = snapshot({ turns: [running], session: { ...session, activeTurnId: "new" } })
+    const quiet = { type: "turn.quiet", turnId: "new", quiet: "asking" }
+    const fold = after(fromSnapshot(busy), event(11, quiet))
+    expect(fold.thread.activeTurn).toMatchObject({ quiet: "asking", quietSince: 99 })
+  })
+
+  it("says who answered a request, where the answer comes with a name", () => {
+    const request = { type: "request.opened", requestId: "1/x", turnId: "old", kind: "question", ask: {} }
+    const answered = {
+      type: "request.answered",
+      requestId: "1/x",
+      answer: { decision: "accept", answers: {} }
+    }
+    const failed = { type: "request.answer_failed", requestId: "1/x", message: "no" }
+    const end = { type: "request.closed", requestId: "1/x", turnId: "old", status: "answered", reason: null }
+    const named = after(start, event(11, request), { ...event(12, answered), actor: "A phone" })
+    expect(named.requests).toMatchObject([{ status: "answering", answeredBy: "A phone" }])
+    expect(after(named, event(13, end)).closedRequests).toMatchObject([{ answeredBy: "A phone" }])
+    const open = after(named, event(13, failed))
+    expect(open.requests).toMatchObject([{ status: "open", answeredBy: null }])
+    expect(after(open, event(14, answered)).requests).toMatchObject([
+      { status: "answering", answeredBy: null }
+    ])
+  })
+
+  it("moves a thread up with what is said and done in it, and with no housekeeping", () => {
+    const moves = (body: object) => after(start, event(11, body)).thread.lastActivityAt !== 1
+    expect(moves(queued("new"))).toBe(true)
+    expect(moves({ type: "request.opened", requestId: "1/x", turnId: "old", ask: {} })).toBe(true)
+    expect(moves({ type: "session.stopped", generation: 1, end: "lost", message: null })).toBe(false)
+    expect(moves({ type: "thread.updated", title: "Another" })).toBe(false)
+    expect(moves({ type: "thread.archived" })).toBe(false)
+  })
+
   it("knows nothing after a reset, and nothing fits before a snapshot", () => {
     expect(after(start, { type: "reset", reason: "unknown_epoch" })).toBeNull()
     expect(joined(null, event(1, queued("one")) as ThreadItem).fault).toEqual({ type: "no_snapshot" })

@@ -8,7 +8,9 @@
  * entry is not among the newest of the thread is not seen.
  */
 import type { ShellItem, ThreadItem } from "@turnkeeper/contracts/Streams"
-import { turnEndWords } from "@turnkeeper/contracts/Words"
+import { nothingUsed, withUsage } from "@turnkeeper/contracts/TurnUsage"
+import type { TurnUsage } from "@turnkeeper/contracts/TurnUsage"
+import { turnEndWords, usageWords } from "@turnkeeper/contracts/Words"
 import { CommandId, MessageId, ProjectId, ThreadId, TurnId } from "@turnkeeper/domain/ids"
 import type { ProviderInstanceId } from "@turnkeeper/domain/ids"
 import type { SettledTurnState } from "@turnkeeper/domain/thread/lifecycle"
@@ -165,6 +167,8 @@ interface End {
   readonly state: SettledTurnState
   readonly reason: string | null
   readonly delivered: "delivered" | "not_delivered" | "unknown" | null
+  /** null: the provider reported nothing. */
+  readonly usage: TurnUsage | null
 }
 
 const ended = Effect.fnUntraced(function* (
@@ -177,22 +181,28 @@ const ended = Effect.fnUntraced(function* (
   else if (options.thread === null) terminal.note(`Continue with: turnkeeper send --thread ${threadId} …`)
   if (end === null) return yield* failed("The turn's end was not seen.")
   const words = turnEndWords(end) ?? end.state
-  if (end.state !== "completed" && end.state !== "steered") return yield* failed(words)
-  if (!options.json) terminal.note(words)
+  const used = usageWords(end.usage)
+  if (end.state !== "completed" && end.state !== "steered") {
+    if (!options.json && used !== null) terminal.note(used)
+    return yield* failed(words)
+  }
+  if (!options.json) terminal.note(used === null ? words : `${words} · ${used}`)
 })
 
 /** What matters here of the turn that was sent. */
 const makeTurn = (turnId: TurnId) => {
   const open = new Map<string, Asked>()
-  let end: End | null = null
+  let end: Omit<End, "usage"> | null = null
+  let usage: TurnUsage | null = null
   return {
-    end: () => end,
+    end: (): End | null => (end === null ? null : { ...end, usage }),
     requests: () => [...open.values()],
     observe: (item: ThreadItem) => {
       if (item.type === "snapshot") {
         for (const request of item.requests)
           if (request.turnId === turnId) open.set(request.requestId, request)
         const row = item.turns.find((turn) => turn.turnId === turnId)
+        if (row !== undefined) usage = row.usage ?? null
         if (row !== undefined && isSettled(row.state))
           end = { state: row.state, reason: row.reason, delivered: row.delivered }
       }
@@ -202,6 +212,9 @@ const makeTurn = (turnId: TurnId) => {
         open.set(event.requestId, { requestId: event.requestId, ask: event.ask })
       }
       if (event.type === "request.closed") open.delete(event.requestId)
+      if (event.type === "usage.reported" && event.turnId === turnId) {
+        usage = withUsage(usage ?? nothingUsed, event.usage)
+      }
       if (event.type === "turn.settled" && event.turnId === turnId) {
         end = { state: event.state, reason: event.reason, delivered: event.delivery }
       }

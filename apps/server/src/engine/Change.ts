@@ -15,6 +15,13 @@ export type Cause =
   | { readonly type: "deadline"; readonly key: string }
   | { readonly type: "reconciler"; readonly reason: string }
 
+/** The actor of whoever calls without a credential of a name: the owner, by the token of the data directory. */
+export const nameless = "user"
+
+/** Name of the credential that gave the command; null: it was none, or of somebody without a name. */
+export const actorOf = (cause: Cause): string | null =>
+  cause.type === "command" && cause.actor !== nameless ? cause.actor : null
+
 /** A log event: everything but the streamed text. */
 export type LoggedEvent = Exclude<ThreadEvent, EventOf<"text.appended">>
 

@@ -16,10 +16,11 @@ import { Token } from "../rpc/Token.ts"
 import * as Credentials from "./Credentials.ts"
 import { makeOneTime } from "./OneTime.ts"
 
-/** Who calls. `id` names a stored credential; the owner of the data directory has none. */
+/** Who calls. `id` is that of a stored credential, `name` what people call it; the owner has neither. */
 export interface Caller {
   readonly kind: "owner" | CredentialRow["kind"]
   readonly id: string | null
+  readonly name: string | null
   readonly scope: Scope
   /** Milliseconds since 1970; null: has no end. */
   readonly expiresAt: number | null
@@ -163,9 +164,15 @@ const make = Effect.fnUntraced(function* (file: string | null) {
 /** So that a token is recognised where it was left by mistake. */
 const tokenPrefix = "turnkeeper_"
 
-const ownerCaller: Caller = { kind: "owner", id: null, scope: "admin", expiresAt: null }
+const ownerCaller: Caller = { kind: "owner", id: null, name: null, scope: "admin", expiresAt: null }
 
-const callerOf = ({ kind, id, scope, expiresAt }: CredentialRow): Caller => ({ kind, id, scope, expiresAt })
+const callerOf = ({ kind, id, name, scope, expiresAt }: CredentialRow): Caller => ({
+  kind,
+  id,
+  name,
+  scope,
+  expiresAt
+})
 
 interface Opening {
   readonly caller: Caller

@@ -4,6 +4,7 @@ import type { ThreadId } from "@turnkeeper/domain/ids"
 import type { RequestStatus } from "@turnkeeper/domain/thread/lifecycle"
 import { Effect } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
+import { actorOf } from "../engine/Change.ts"
 import type { ThreadRecord } from "../engine/Change.ts"
 import type { Cell, Cells } from "../store/rows.ts"
 import { insertInto, overRows, rowReader } from "../store/rows.ts"
@@ -26,7 +27,7 @@ export const projection: Projection = {
 /** The requests of a thread that wait for the user or for the provider, oldest first. */
 export const openRequests = (sql: SqlClient, threadId: ThreadId) =>
   sql`SELECT request_id AS requestId, thread_id AS threadId, turn_id AS turnId, kind, ask, status, answer,
-    reason, opened_at AS openedAt, closed_at AS closedAt FROM requests
+    answered_by AS answeredBy, reason, opened_at AS openedAt, closed_at AS closedAt FROM requests
     WHERE thread_id = ${threadId} AND status IN ('open', 'answering') ORDER BY position`.pipe(
     Effect.flatMap(read)
   )
@@ -44,6 +45,7 @@ const insert = insertInto(
     "opened_at",
     "status",
     "answer",
+    "answered_by",
     "reason",
     "closed_at"
   ],
@@ -55,18 +57,20 @@ const insert = insertInto(
     opened_at = excluded.opened_at,
     status = excluded.status,
     answer = excluded.answer,
+    answered_by = excluded.answered_by,
     reason = excluded.reason,
     closed_at = excluded.closed_at`
 )
 
 // column4 of the values: whether the batch said anything of the answer, which may well be null.
 const update = overRows(
-  7,
+  8,
   (values, named) => `UPDATE ${named("requests")} SET
     status = v.column3,
     answer = CASE v.column4 WHEN 1 THEN v.column5 ELSE answer END,
-    reason = coalesce(v.column6, reason),
-    closed_at = coalesce(v.column7, closed_at)
+    answered_by = CASE v.column4 WHEN 1 THEN v.column6 ELSE answered_by END,
+    reason = coalesce(v.column7, reason),
+    closed_at = coalesce(v.column8, closed_at)
   FROM ${values} AS v WHERE thread_id = v.column1 AND request_id = v.column2 AND closed_at IS NULL`
 )
 
@@ -85,7 +89,7 @@ interface Patch {
   /** The cells of the opening, in the order of `insert`; null for a request of an earlier batch. */
   readonly made: Cells | null
   readonly status: RequestStatus
-  readonly answer: { readonly value: Cell } | null
+  readonly answer: { readonly value: Cell; readonly by: Cell } | null
   readonly reason: Cell
   readonly closedAt: Cell
 }
@@ -104,10 +108,11 @@ const rowsOf = (batch: Batch): { opened: ReadonlyArray<Cells>; changed: Readonly
   const opened: Array<Cells> = []
   const changed: Array<Cells> = []
   for (const { key, made, status, answer, reason, closedAt } of patches.values()) {
+    const answered: Cells = [answer?.value ?? null, answer?.by ?? null]
     if (made === null) {
-      changed.push([...key, status, answer === null ? 0 : 1, answer?.value ?? null, reason, closedAt])
+      changed.push([...key, status, answer === null ? 0 : 1, ...answered, reason, closedAt])
     } else {
-      opened.push([...made, status, answer?.value ?? null, reason, closedAt])
+      opened.push([...made, status, ...answered, reason, closedAt])
     }
   }
   return { opened, changed }
@@ -117,7 +122,7 @@ type RequestEvent = Extract<ThreadRecord["event"], { readonly requestId: unknown
 
 const patched = (
   before: Patch | undefined,
-  { threadId, version, at }: ThreadRecord,
+  { threadId, version, at, cause }: ThreadRecord,
   event: RequestEvent
 ): Patch => {
   const patch: Patch = before ?? {
@@ -135,9 +140,13 @@ const patched = (
         made: [threadId, event.requestId, event.turnId, version, event.kind, JSON.stringify(event.ask), at]
       }
     case "request.answered":
-      return { ...patch, status: "answering", answer: { value: JSON.stringify(event.answer) } }
+      return {
+        ...patch,
+        status: "answering",
+        answer: { value: JSON.stringify(event.answer), by: actorOf(cause) }
+      }
     case "request.answer_failed":
-      return { ...patch, status: "open", answer: { value: null } }
+      return { ...patch, status: "open", answer: { value: null, by: null } }
     case "request.closed":
       return { ...patch, status: event.status, reason: event.reason, closedAt: at }
   }

@@ -1,5 +1,6 @@
 /** Threads: one row each with all that the sidebar shows, so that a list of threads opens none of them. */
 import type { StorageUnavailable } from "@turnkeeper/contracts/Errors"
+import { isActivity } from "@turnkeeper/contracts/Fold"
 import { ThreadRow } from "@turnkeeper/contracts/Rows"
 import type { Millis, ThreadId, TurnId } from "@turnkeeper/domain/ids"
 import { Context, Effect, Layer } from "effect"
@@ -82,7 +83,7 @@ const upsert = insertInto(
     "last_activity_at",
     "version"
   ],
-  // archived_at is null from the state once unarchived; -1 says: still archived, since when the row knows.
+  // -1 says: as the row knows it. archived_at is null from the state once unarchived.
   `ON CONFLICT (thread_id) DO UPDATE SET
     title = excluded.title,
     provider = excluded.provider,
@@ -100,7 +101,8 @@ const upsert = insertInto(
     latest_turn_id = coalesce(excluded.latest_turn_id, latest_turn_id),
     open_requests = excluded.open_requests,
     queued_turns = excluded.queued_turns,
-    last_activity_at = excluded.last_activity_at,
+    last_activity_at = CASE excluded.last_activity_at WHEN -1 THEN last_activity_at
+      ELSE excluded.last_activity_at END,
     version = excluded.version`
 )
 
@@ -109,6 +111,7 @@ interface Seen {
   createdAt: Millis | null
   archivedAt: Millis | null
   deletedAt: Millis | null
+  lastActivityAt: Millis | null
   latestTurnId: TurnId | null
 }
 
@@ -118,21 +121,28 @@ const rowsOf = (batch: Batch): ReadonlyArray<Cells> => {
   return [...lastSteps(batch)].flatMap(([threadId, step]) => rowOf(step, seen.get(threadId) ?? nothing))
 }
 
-const nothing: Seen = { createdAt: null, archivedAt: null, deletedAt: null, latestTurnId: null }
+const nothing: Seen = {
+  createdAt: null,
+  archivedAt: null,
+  deletedAt: null,
+  lastActivityAt: null,
+  latestTurnId: null
+}
 
 const looked = (before: Seen = nothing, { event, at }: Step["record"]): Seen => {
+  const seen = isActivity(event) ? { ...before, lastActivityAt: at } : before
   switch (event.type) {
     case "thread.created":
-      return { ...before, createdAt: at }
+      return { ...seen, createdAt: at }
     case "thread.archived":
-      return { ...before, archivedAt: at }
+      return { ...seen, archivedAt: at }
     case "thread.deleted":
-      return { ...before, deletedAt: at }
+      return { ...seen, deletedAt: at }
     case "turn.queued":
     case "turn.adopted":
-      return { ...before, latestTurnId: event.turnId }
+      return { ...seen, latestTurnId: event.turnId }
     default:
-      return before
+      return seen
   }
 }
 
@@ -159,7 +169,7 @@ const rowOf = ({ record, after }: Step, seen: Seen): ReadonlyArray<Cells> => {
     seen.latestTurnId,
     requests.filter((request) => request.answer === null).length,
     turns.filter((turn) => turn.state === "queued").length,
-    record.at,
+    seen.lastActivityAt ?? -1,
     record.version
   ]
   return [row]
@@ -176,7 +186,8 @@ const select = (sql: SqlClient) =>
     ) END AS latestTurn,
     CASE WHEN active.turn_id IS NULL THEN NULL ELSE json_object(
       'turnId', active.turn_id, 'startedAt', active.started_at,
-      'interruptAskedAt', active.interrupt_asked_at, 'quiet', active.quiet
+      'interruptAskedAt', active.interrupt_asked_at, 'quiet', active.quiet,
+      'quietSince', active.quiet_since
     ) END AS activeTurn
     FROM threads
     LEFT JOIN turns ON turns.thread_id = threads.thread_id AND turns.turn_id = threads.latest_turn_id

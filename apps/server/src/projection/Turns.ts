@@ -1,6 +1,7 @@
 /** Turns: one row each, from the queue to the end; a settled row never changes again (L3). */
+import { silentSince } from "@turnkeeper/contracts/Fold"
 import { TurnRow } from "@turnkeeper/contracts/Rows"
-import type { ThreadId, TurnId } from "@turnkeeper/domain/ids"
+import type { Millis, ThreadId, TurnId } from "@turnkeeper/domain/ids"
 import type { TurnState } from "@turnkeeper/domain/thread/lifecycle"
 import { Effect } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
@@ -61,25 +62,29 @@ const insert = insertInto("turns", [
   "started_at",
   "interrupt_asked_at",
   "quiet",
+  "quiet_since",
   "delivered",
   "reason",
   "steered_into",
   "settled_at"
 ])
 
-// column5 of the values: whether the batch said anything of `quiet`, which may well be null.
+// column5 of the values: 0, the batch said nothing of `quiet`; 1, that it is quiet, and the row may know since
+// when; 2, that it spoke in between, so that what the row knows of that counts no more.
 const update = overRows(
-  12,
+  13,
   (values, named) => `UPDATE ${named("turns")} SET
     state = coalesce(v.column3, state),
     provider_turn_id = coalesce(v.column4, provider_turn_id),
-    quiet = CASE v.column5 WHEN 1 THEN v.column6 ELSE quiet END,
-    started_at = coalesce(started_at, v.column7),
-    interrupt_asked_at = coalesce(interrupt_asked_at, v.column8),
-    delivered = coalesce(v.column9, delivered),
-    reason = coalesce(v.column10, reason),
-    steered_into = coalesce(v.column11, steered_into),
-    settled_at = coalesce(v.column12, settled_at)
+    quiet = CASE v.column5 WHEN 0 THEN quiet ELSE v.column6 END,
+    quiet_since = CASE v.column5 WHEN 0 THEN quiet_since WHEN 1 THEN coalesce(quiet_since, v.column7)
+      ELSE v.column7 END,
+    started_at = coalesce(started_at, v.column8),
+    interrupt_asked_at = coalesce(interrupt_asked_at, v.column9),
+    delivered = coalesce(v.column10, delivered),
+    reason = coalesce(v.column11, reason),
+    steered_into = coalesce(v.column12, steered_into),
+    settled_at = coalesce(v.column13, settled_at)
   FROM ${values} AS v
   WHERE thread_id = v.column1 AND turn_id = v.column2 AND settled_at IS NULL`
 )
@@ -90,7 +95,7 @@ interface Patch {
   readonly made: Cells | null
   readonly state: TurnState | null
   readonly providerTurnId: Cell
-  readonly quiet: { readonly value: Cell } | null
+  readonly quiet: Quiet | null
   readonly startedAt: Cell
   readonly interruptAskedAt: Cell
   readonly delivered: Cell
@@ -98,6 +103,18 @@ interface Patch {
   readonly into: Cell
   readonly settledAt: Cell
 }
+
+/** `anew`: within the batch it was not quiet, so since when the row says that it is counts no more. */
+interface Quiet {
+  readonly value: string | null
+  readonly since: Cell
+  readonly anew: boolean
+}
+
+const quietAt = (before: Quiet | null, value: Quiet["value"], since: Millis): Quiet =>
+  value === null
+    ? { value, since: null, anew: true }
+    : { value, since: before?.since ?? since, anew: before?.anew ?? false }
 
 const untouched: Patch = {
   made: null,
@@ -138,6 +155,7 @@ const startOf = (patch: Patch): Cells => [
   patch.startedAt,
   patch.interruptAskedAt,
   patch.quiet?.value ?? null,
+  patch.quiet?.since ?? null,
   patch.delivered,
   patch.reason,
   patch.into,
@@ -147,8 +165,9 @@ const startOf = (patch: Patch): Cells => [
 const changesOf = (patch: Patch): Cells => [
   patch.state,
   patch.providerTurnId,
-  patch.quiet === null ? 0 : 1,
+  patch.quiet === null ? 0 : patch.quiet.anew ? 2 : 1,
   patch.quiet?.value ?? null,
+  patch.quiet?.since ?? null,
   patch.startedAt,
   patch.interruptAskedAt,
   patch.delivered,
@@ -204,12 +223,12 @@ const patched = (patch: Patch, step: Step): Patch => {
     case "turn.interrupt_requested":
       return { ...patch, interruptAskedAt: patch.interruptAskedAt ?? at }
     case "turn.quiet":
-      return { ...patch, quiet: { value: event.quiet } }
+      return { ...patch, quiet: quietAt(patch.quiet, event.quiet, silentSince(event, at)) }
     case "turn.settled":
       return {
         ...patch,
         state: event.state,
-        quiet: { value: null },
+        quiet: quietAt(patch.quiet, null, at),
         delivered: event.delivery,
         reason: event.reason,
         into: event.into,
@@ -258,7 +277,7 @@ const adopted = ({ record, after }: Step, event: EventOf<"turn.adopted">): Cells
 const select = (sql: SqlClient) =>
   sql.literal(`SELECT turn_id AS turnId, thread_id AS threadId, message_id AS messageId, origin, state,
     provider_turn_id AS providerTurnId, delivery, delivered, reason, steered_into AS "into",
-    interrupt_asked_at AS interruptAskedAt, quiet, retry_of AS retryOf, provider, model,
+    interrupt_asked_at AS interruptAskedAt, quiet, quiet_since AS quietSince, retry_of AS retryOf, provider, model,
     runtime_mode AS runtimeMode, interaction_mode AS interactionMode, queued_at AS queuedAt,
     started_at AS startedAt, settled_at AS settledAt, position AS ordinal, ${usageOfTurn} AS usage FROM turns`)
 

@@ -10,8 +10,10 @@ import type { ProtocolRange } from "@turnkeeper/contracts/Version"
 import type { ThreadId } from "@turnkeeper/domain/ids"
 import { ThreadNotFound } from "@turnkeeper/domain/thread/Command"
 import { Effect, Stream } from "effect"
+import { nameless } from "../engine/Change.ts"
 import { Engine } from "../engine/Engine.ts"
 import { Feed } from "../engine/Feed.ts"
+import { CurrentCaller } from "../http/Access.ts"
 import { countSubscription } from "../http/gauges.ts"
 import { Rebuild } from "../maintenance/Rebuild.ts"
 import { Projects } from "../projection/Projects.ts"
@@ -24,9 +26,6 @@ import { providerSubscription } from "./ProviderSubscription.ts"
 import { ServerInfo } from "./ServerInfo.ts"
 import { shellSubscription } from "./ShellSubscription.ts"
 import { threadSubscription } from "./ThreadSubscription.ts"
-
-/** Who gives the commands: the holder of the token. */
-const actor = "user"
 
 export const layer = Api.toLayer(
   Effect.gen(function* () {
@@ -51,10 +50,10 @@ export const layer = Api.toLayer(
         }))
       ),
       "orchestration.dispatch": call(({ command }) =>
-        Effect.map(engine.dispatch(command, actor), (committed) => ({
-          status: "accepted" as const,
-          ...committed
-        }))
+        CurrentCaller.pipe(
+          Effect.flatMap((caller) => engine.dispatch(command, caller?.name ?? nameless)),
+          Effect.map((committed) => ({ status: "accepted" as const, ...committed }))
+        )
       ),
       "orchestration.subscribeShell": subscription((input) => shellSubscription(source, input)),
       "orchestration.subscribeThread": subscription((input) => threadSubscription(source, input)),

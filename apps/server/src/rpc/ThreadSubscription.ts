@@ -16,6 +16,7 @@ import { limits } from "@turnkeeper/contracts/Limits"
 import type { Cursor, ThreadItem, ThreadSnapshot } from "@turnkeeper/contracts/Streams"
 import { ThreadNotFound } from "@turnkeeper/domain/thread/Command"
 import { Clock, Effect, Stream } from "effect"
+import { actorOf } from "../engine/Change.ts"
 import type { Delta, ThreadRecord } from "../engine/Change.ts"
 import type { Feed, FeedEntry } from "../engine/Feed.ts"
 import type { OpenText, ThreadView } from "../projection/ThreadView.ts"
@@ -186,12 +187,9 @@ const itemOf = <A extends object>(committed: A, make: (committed: A) => ThreadIt
 /** For as long as anybody holds what was committed. */
 const told = new WeakMap<object, ThreadItem>()
 
-const eventOf = ({ at, event, sequence, version }: ThreadRecord): ThreadItem => ({
-  type: "event",
-  version,
-  sequence,
-  at,
-  event
-})
+const eventOf = ({ at, cause, event, sequence, version }: ThreadRecord): ThreadItem => {
+  const actor = actorOf(cause)
+  return { type: "event", version, sequence, at, ...(actor !== null && { actor }), event }
+}
 
 const isOpen = ({ status }: ThreadSnapshot["entries"][number]) => status === "open"

@@ -9,13 +9,15 @@ import first from "./migrations/0001_tables.ts"
 import forgetting from "./migrations/0002_forgetting.ts"
 import longTexts from "./migrations/0003_long_texts.ts"
 import search from "./migrations/0004_search.ts"
+import sinceAndBy from "./migrations/0005_since_and_by.ts"
 import { Writer } from "./Sqlite.ts"
 
 const migrations = {
   "0001_tables": first,
   "0002_forgetting": forgetting,
   "0003_long_texts": longTexts,
-  "0004_search": search
+  "0004_search": search,
+  "0005_since_and_by": sinceAndBy
 }
 
 /** Number of the newest schema this program knows. */

@@ -4,6 +4,7 @@ import { describe, expect, it, layer } from "@effect/vitest"
 import { accessLimits, authPaths, ownHeader, scopeOfCall } from "@turnkeeper/contracts/Access"
 import { Api } from "@turnkeeper/contracts/Api"
 import { paths } from "@turnkeeper/contracts/Discovery"
+import type { ThreadId } from "@turnkeeper/domain/ids"
 import { Deferred, Effect, Exit, Layer, Queue, Redacted } from "effect"
 import { RpcClient, RpcSerialization } from "effect/rpc"
 import { TestClock } from "effect/testing"
@@ -14,7 +15,8 @@ import { Access } from "../../src/http/Access.ts"
 import { failuresPerMinute } from "../../src/rpc/Guard.ts"
 import * as Listen from "../../src/rpc/Listen.ts"
 import { Token } from "../../src/rpc/Token.ts"
-import { bearer, commandOf, server, token, upgradeHeaders } from "../rpc/harness.ts"
+import { Reader } from "../../src/store/Sqlite.ts"
+import { bearer, commandOf, server, token, until, upgradeHeaders } from "../rpc/harness.ts"
 import { ask, cookieIn, json, newCode, ownOrigin, signedIn, ticketOf } from "./harness.ts"
 
 const upgradeWith = (path: string, headers: Record<string, string> = {}) =>
@@ -253,6 +255,44 @@ layer(server())("a token", (it) => {
       yield* TestClock.adjust("3 minutes")
       expect(yield* socket.closed).toBe(1008)
       expect(yield* upgradeWith(paths.rpc, bearerOf(token))).toBe(401)
+    })
+  )
+})
+
+layer(server())("what somebody does", (it) => {
+  it.effect("is told and kept with the name of their credential; the owner's own has none", () =>
+    Effect.gen(function* () {
+      const owner = yield* typedClient(token)
+      const program = yield* typedClient((yield* newToken("operate")).token)
+      const ticket = yield* ticketOf(yield* signedIn())
+      const browser = yield* socketWith(`${paths.jsonRpc}?ticket=${ticket}`, {})
+      const command = (commandId: string, body: object) => commandOf({ commandId, threadId: "t", ...body })
+      const titled = (title: string) => command(title, { type: "thread.update", title })
+      const made = { type: "thread.create", projectId: "p-scope", title: "T", provider: "scripted" }
+      yield* owner["orchestration.dispatch"]({ command: commandOf(create) })
+      yield* owner["orchestration.dispatch"]({ command: command("made", made) })
+      yield* program["orchestration.dispatch"]({ command: titled("by-a-program") })
+      const answer = yield* browser.call(1, "orchestration.dispatch", { command: titled("by-a-browser") })
+      expect(answer).toHaveProperty("result")
+      yield* owner["orchestration.dispatch"]({ command: titled("by-the-owner") })
+
+      const { server } = yield* owner["server.hello"](hello)
+      const missed = owner["orchestration.subscribeThread"]({
+        threadId: "t" as ThreadId,
+        after: { epoch: server.epoch, version: 1 }
+      })
+      const items = yield* until((item) => item.type === "synchronized")(missed)
+      const events = items.filter((item) => item.type === "event")
+      expect(events.map((item) => ("actor" in item ? item.actor : "nobody"))).toEqual([
+        "a program",
+        "A browser",
+        "nobody"
+      ])
+      const kept = yield* Effect.flatMap(
+        Reader,
+        (sql) => sql<{ actor: string }>`SELECT cause ->> 'actor' AS actor FROM events ORDER BY sequence`
+      )
+      expect(kept.map(({ actor }) => actor)).toEqual(["user", "user", "a program", "A browser", "user"])
     })
   )
 })

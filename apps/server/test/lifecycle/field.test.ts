@@ -3,6 +3,7 @@ import { assert, describe } from "@effect/vitest"
 import type { RequestId } from "@turnkeeper/domain/ids"
 import { ProviderTurnId } from "@turnkeeper/domain/ids"
 import type { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
+import { deadlines } from "@turnkeeper/domain/thread/lifecycle"
 import { hang, pretend, refuse } from "@turnkeeper/provider-kit/testing/control"
 import { Effect } from "effect"
 import { readdirSync, rmSync } from "node:fs"
@@ -98,6 +99,11 @@ describe("B3: silence is asked about, never guessed from", () => {
       const quiet = yield* app.passUntil(({ turns }) => turns.some((turn) => turn.quiet === "alive"))
       assert.strictEqual(quiet.turn("t1").state, "running")
       assert.strictEqual(quiet.session.status, "running")
+      // Since its last word, not since somebody noticed.
+      const log = yield* app.log()
+      const noticed = log.findIndex(({ event }) => event.type === "turn.quiet")
+      assert.strictEqual(quiet.turn("t1").quietSince, log[noticed]!.at - deadlines.quiet)
+      assert.isAtLeast(quiet.turn("t1").quietSince!, log[noticed - 1]!.at)
       yield* tell(app, words("item-1", "goes on"))
       const lively = yield* app.until(({ turns }) => turns.every((turn) => turn.quiet === null))
       assert.strictEqual(lively.turn("t1").state, "running")

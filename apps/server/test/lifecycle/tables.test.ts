@@ -6,6 +6,7 @@ import { deliverAndHang, lose } from "@turnkeeper/provider-kit/testing/control"
 import { Effect, FileSystem, Layer } from "effect"
 import { join } from "node:path"
 import { Feed } from "../../src/engine/Feed.ts"
+import { Threads } from "../../src/projection/Threads.ts"
 import { ThreadView } from "../../src/projection/ThreadView.ts"
 import { serve } from "../../src/server.ts"
 import { DataDirectory } from "../../src/store/DataDirectory.ts"
@@ -74,6 +75,46 @@ describe("L15: the tables are the fold of the log", () => {
         assert.isNotEmpty(open.flatMap(({ turns }) => turns.filter(({ settledAt }) => settledAt === null)))
       }),
     { providers: [{ id: "scripted", capabilities: { outlivesServer: true, reasksRequests: true } }] }
+  )
+})
+
+describe("the order of the threads", () => {
+  const order = (app: App) =>
+    app.use(
+      Effect.map(
+        Effect.flatMap(Threads, ({ all }) => all),
+        (rows) => rows.map(({ threadId }) => threadId)
+      )
+    )
+
+  scenario("is that of what was said and done in them: no restart and no tidying up moves one", (app) =>
+    Effect.gen(function* () {
+      const [a, b, c] = ids as [ThreadId, ThreadId, ThreadId]
+      for (const id of [c, a, b]) {
+        yield* app.say(`first-${id}`, "Hello", { to: id })
+        yield* app.until(isSettled(`first-${id}`), id)
+        yield* app.sleepThrough("1 second")
+      }
+      assert.deepStrictEqual(yield* order(app), [b, a, c])
+
+      const before = yield* Effect.forEach(ids, (id) => app.view(id))
+      yield* app.crash("dies")
+      const after = yield* Effect.forEach(ids, (id) =>
+        app.until(({ session }) => session.status === "stopped", id)
+      )
+      for (const [index, { version }] of after.entries()) assert.isAbove(version, before[index]!.version)
+      assert.deepStrictEqual(yield* order(app), [b, a, c])
+
+      yield* app.sleepThrough("1 second")
+      yield* app.dispatch({ type: "thread.update", title: "Another title" }, c)
+      yield* app.dispatch({ type: "thread.archive" }, a)
+      yield* app.dispatch({ type: "thread.unarchive" }, a)
+      assert.deepStrictEqual(yield* order(app), [b, a, c])
+
+      yield* app.say("second", "Hello again", { to: c })
+      yield* app.until(isSettled("second"), c)
+      assert.deepStrictEqual(yield* order(app), [c, b, a])
+    })
   )
 })
 

@@ -388,10 +388,12 @@ const shows = ({ app }: Real, client: Client, tries = 200): Effect.Effect<void, 
     const view = yield* Effect.exit(app.view(client.threadId))
     if (Exit.isFailure(view)) return
     if (fold?.version === view.value.version) {
-      const wanted = { thread: view.value.thread, session: view.value.session, turns: openOf(view.value) }
+      const { thread, session, requests } = view.value
+      const wanted = { thread, session, requests, turns: openOf(view.value) }
       const shown = {
         thread: fold.thread,
         session: fold.session,
+        requests: fold.requests,
         turns: fold.turns.filter(({ settledAt }) => settledAt === null)
       }
       assert.deepStrictEqual(shown, wanted, "a client's view is the tables")

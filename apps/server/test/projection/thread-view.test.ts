@@ -1,8 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { Entry } from "@turnkeeper/contracts/Rows"
+import type { Entry, RequestRow } from "@turnkeeper/contracts/Rows"
 import type { CommandId, MessageId } from "@turnkeeper/domain/ids"
 import type { ThreadCommand } from "@turnkeeper/domain/thread/Command"
+import type { EventOf, ThreadEvent } from "@turnkeeper/domain/thread/Event"
 import { Effect } from "effect"
+import type { ThreadChange } from "../../src/engine/Change.ts"
 import { Commit } from "../../src/engine/Commit.ts"
 import { Projects } from "../../src/projection/Projects.ts"
 import { Threads } from "../../src/projection/Threads.ts"
@@ -16,6 +18,7 @@ import {
   author,
   begun,
   created,
+  dump,
   ended,
   itemId,
   next,
@@ -61,6 +64,14 @@ const retry = (turn: string): ThreadCommand => ({
   turnId: turnId(turn),
   newTurnId: turnId("new"),
   newMessageId: "new" as MessageId
+})
+
+/** The tables are those that the log makes in one go. */
+const rebuiltAlike = Effect.gen(function* () {
+  const { rebuild } = yield* Commit
+  const live = yield* dump
+  yield* rebuild
+  assert.strictEqual(yield* dump, live)
 })
 
 const ids = (entries: ReadonlyArray<Entry>) => entries.map((entry) => entry.id)
@@ -147,6 +158,93 @@ describe("a snapshot", () => {
         next(thread, [...sent("a"), { type: "turn.quiet", turnId: turnId("a"), quiet: "asking" }])
       )
       assert.deepStrictEqual(yield* rowOf, before)
+    }).pipe(Effect.provide(store))
+  )
+
+  it.effect("L15: says since when a turn is quiet, however the log is cut", () =>
+    Effect.gen(function* () {
+      const { submit } = yield* Commit
+      const thread = author("t")
+      yield* submit(running(thread))
+      const say = (quiet: EventOf<"turn.quiet">["quiet"]) =>
+        next(thread, [{ type: "turn.quiet", turnId: turnId("a"), quiet }])
+      const after = Effect.fnUntraced(function* (changes: ReadonlyArray<ThreadChange>, since: number | null) {
+        yield* Effect.forEach(changes, submit, { concurrency: "unbounded" })
+        const view = yield* Effect.flatMap(ThreadView, ({ snapshot }) => snapshot(thread.id))
+        assert.strictEqual(view?.turns[0]?.quietSince, since)
+        assert.strictEqual(view?.thread.activeTurn?.quietSince ?? null, since)
+        yield* rebuiltAlike
+      })
+      const first = say("asking")
+      yield* after([first], first.at)
+      yield* after([say("alive")], first.at)
+      // It spoke, and fell silent anew: also where both are in one commit.
+      const second = [say(null), say("asking"), say("unknown")]
+      yield* after(second, second[1]!.at)
+      yield* after([say(null)], null)
+      const third = say("asking")
+      yield* after([third], third.at)
+      yield* after([next(thread, [settled("a")])], null)
+    }).pipe(Effect.provide(store))
+  )
+
+  it.effect("L15: says who answered a request, where they have a name", () =>
+    Effect.gen(function* () {
+      const { submit } = yield* Commit
+      const thread = author("t")
+      yield* submit(running(thread))
+      yield* submit(next(thread, [asked("a", "k")]))
+      const { requestId } = asked("a", "k")
+      const answer = { decision: "accept", answers: {} } as const
+      const answered = (actor: string): ThreadChange => ({
+        ...next(thread, [{ type: "request.answered", requestId, answer }]),
+        cause: { type: "command", commandId: "c" as CommandId, actor }
+      })
+      const failed = () => next(thread, [{ type: "request.answer_failed", requestId, message: "no" }])
+      const after = Effect.fnUntraced(function* (
+        changes: ReadonlyArray<ThreadChange>,
+        shown: Pick<RequestRow, "status" | "answeredBy">
+      ) {
+        yield* Effect.forEach(changes, submit, { concurrency: "unbounded" })
+        const view = yield* Effect.flatMap(ThreadView, ({ snapshot }) => snapshot(thread.id))
+        assert.deepInclude(view?.requests[0], shown)
+        yield* rebuiltAlike
+      })
+      yield* after([], { status: "open", answeredBy: null })
+      yield* after([answered("A phone")], { status: "answering", answeredBy: "A phone" })
+      yield* after([failed()], { status: "open", answeredBy: null })
+      yield* after([answered("user")], { status: "answering", answeredBy: null })
+      yield* after([failed(), answered("A desk")], { status: "answering", answeredBy: "A desk" })
+    }).pipe(Effect.provide(store))
+  )
+
+  it.effect("L15: is as active as what was said and done in it, whatever else is noted", () =>
+    Effect.gen(function* () {
+      const { submit } = yield* Commit
+      const thread = author("t")
+      const made = next(thread, [created])
+      yield* submit(made)
+      const after = Effect.fnUntraced(function* (events: ReadonlyArray<ThreadEvent>, isActive: boolean) {
+        const lastActivity = Effect.map(
+          Effect.flatMap(Threads, ({ all }) => all),
+          ([row]) => row?.lastActivityAt
+        )
+        const before = yield* lastActivity
+        const change = next(thread, events)
+        yield* submit(change)
+        assert.strictEqual(yield* lastActivity, isActive ? change.at : before)
+        yield* rebuiltAlike
+      })
+      yield* after([queued("a", "one")], true)
+      yield* after([starting, sessionStarted], false)
+      yield* after(sent("a"), true)
+      yield* after([begun("a", 0), ended("a", 0, "x")], true)
+      yield* after([{ type: "turn.quiet", turnId: turnId("a"), quiet: "asking" }], false)
+      yield* after([asked("a", "k")], true)
+      yield* after([settled("a"), { type: "session.resume_changed", resume: "c" }], true)
+      yield* after([{ type: "thread.updated", title: "Another" }], false)
+      yield* after([{ type: "thread.archived" }], false)
+      yield* after([{ type: "session.stopped", generation: 1, end: "lost", message: null }], false)
     }).pipe(Effect.provide(store))
   )
 

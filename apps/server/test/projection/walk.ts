@@ -63,6 +63,8 @@ const command = ({ state, version }: Author, roll: Dice): Bare => {
   const turnId = state.turns.length > 0 ? roll.of(state.turns).id : (`turn-${version}` as TurnId)
   const other = state.turns.length > 0 && roll.below(2) === 0 ? roll.of(state.turns).id : null
   const request = state.requests.at(-1)?.id ?? ("1/none" as RequestId)
+  // Most do not wait for long, so that one that does is answered rather often.
+  if (state.requests.length > 0 && roll.below(2) === 0) return answering(request, roll)
   return roll.of<Bare>([
     start(version, roll),
     start(version, roll),
@@ -71,13 +73,19 @@ const command = ({ state, version }: Author, roll: Dice): Bare => {
     { type: "thread.turn.interrupt", turnId },
     { type: "thread.turn.edit", turnId, text: `edited ${version}` },
     { type: "thread.turn.reorder", turnId, before: other },
-    { type: "thread.request.answer", requestId: request, decision: roll.of(["accept", "decline"]) },
+    answering(request, roll),
     roll.below(4) === 0 ? { type: "thread.session.stop" } : start(version, roll),
     { type: "thread.archive" },
     { type: "thread.unarchive" },
     { type: "thread.update", title: `Title ${version}`, model: roll.of([null, "large"]) }
   ])
 }
+
+const answering = (requestId: RequestId, roll: Dice): Bare => ({
+  type: "thread.request.answer",
+  requestId,
+  decision: roll.of(["accept", "decline"])
+})
 
 const start = (version: number, roll: Dice): Bare => ({
   type: "thread.turn.start",

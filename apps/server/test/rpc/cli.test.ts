@@ -66,6 +66,9 @@ const jsonLines = (text: string): ReadonlyArray<Record<string, unknown>> =>
     .filter((line) => line !== "")
     .map((line) => JSON.parse(line))
 
+const isUsage = (event: unknown): event is { readonly usage: Readonly<Record<string, number>> } =>
+  typeof event === "object" && event !== null && "usage" in event
+
 /** A server on the scripted provider alone, on any port. */
 const serve = async () => {
   const file = join(data, "providers.json")
@@ -158,6 +161,7 @@ describe("turnkeeper send", { timeout: 60_000 }, () => {
     await serve()
     const first = await finished("send", "[[text:It works.]]")
     expect(first).toMatchObject({ code: 0, stdout: "It works.\n" })
+    expect(first.stderr).toMatch(/^Done · \d+ tokens in, \d+ out$/m)
     const thread = /--thread (\S+)/.exec(first.stderr)?.[1] ?? ""
     const second = await finished("send", "--thread", thread, "[[text:Still.]]")
     expect(second).toMatchObject({ code: 0, stdout: "Still.\n" })
@@ -172,6 +176,24 @@ describe("turnkeeper send", { timeout: 60_000 }, () => {
     const { code, stderr } = await finished("send", "[[fail:out of luck]]")
     expect(code).toBe(1)
     expect(stderr).toContain("Failed: out of luck")
+    expect(stderr).not.toContain("tokens")
+  })
+
+  it("says what the turn has used, as the server counts it", async () => {
+    await serve()
+    const { stdout } = await finished("send", "--json", "[[text:It works.]]")
+    const lines = jsonLines(stdout)
+    const reported = lines.flatMap(({ event }) => (isUsage(event) ? [event.usage] : []))
+    expect(reported).toMatchObject([{ inputTokens: expect.any(Number) }])
+    expect(lines.at(-1)).toMatchObject({
+      event: "settled",
+      state: "completed",
+      usage: {
+        inputTokens: reported[0]?.inputTokens,
+        outputTokens: reported[0]?.outputTokens,
+        costMicroUsd: 0
+      }
+    })
   })
 
   it("answers approvals as it was told", async () => {

@@ -255,6 +255,8 @@ export const undone = [
   "ALTER TABLE items DROP COLUMN omitted_from",
   "ALTER TABLE items DROP COLUMN omitted_length",
   "ALTER TABLE items DROP COLUMN text_version",
+  "ALTER TABLE turns DROP COLUMN quiet_since",
+  "ALTER TABLE requests DROP COLUMN answered_by",
   "UPDATE meta SET value = '1' WHERE key = 'projections'",
   "DELETE FROM migrations WHERE migration_id > 1"
 ]

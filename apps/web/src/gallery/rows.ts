@@ -391,7 +391,7 @@ export const models: ReadonlyArray<ThreadModel> = [
   model(
     thread("quiet", "Large refactoring", {
       sessionStatus: "running",
-      activeTurn: made({ ...running, quiet: "alive" })
+      activeTurn: made({ ...running, quiet: "alive", quietSince: at(480) })
     }),
     { turns: [turn("r", "running")], entries: [message("r", "user", "Split the package.")] }
   ),

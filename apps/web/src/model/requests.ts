@@ -7,9 +7,9 @@ export const closedWords = ({ ask }: RequestRow, closed: RequestRow | null): str
   const what = ask.questions[0]?.question ?? ask.title
   if (closed?.status === "expired") return `The agent is no longer waiting for this: ${what}`
   const answer = closed?.status === "answered" ? answerWords(closed) : null
-  return answer === null
-    ? `Answered elsewhere, or no longer asked: ${what}`
-    : `Answered elsewhere with “${answer}”: ${what}`
+  if (answer === null) return `Answered elsewhere, or no longer asked: ${what}`
+  const who = closed?.answeredBy == null ? "elsewhere" : `by ${closed.answeredBy}`
+  return `Answered ${who} with “${answer}”: ${what}`
 }
 
 const answerWords = ({ answer }: RequestRow): string | null => {

@@ -167,7 +167,7 @@ describe.skipIf(!enabled)("the web client, when something gets in between", { ti
     await other.locator(".request").waitFor()
     await page.getByRole("button", { name: "Yes", exact: true }).click()
     await other.locator(".request").waitFor({ state: "detached" })
-    await other.getByText("Answered elsewhere with “Yes”: npm publish").waitFor()
+    await other.getByText(/^Answered by (Chrome|Firefox|Safari).* with “Yes”: npm publish$/).waitFor()
     await other.locator(".turn-end-completed").waitFor()
     await say(other, "from the other page")
     await expect.poll(() => page.locator(".turn-end-completed").count()).toBe(2)

@@ -116,8 +116,15 @@ export const ThreadEvent = Schema.Union([
   of("turn.interrupt_escalated", { turnId: TurnId, reason: message }),
   of("turn.interrupt_failed", { turnId: TurnId, reason: message }),
   of("turn.error_noted", { turnId: TurnId, message }),
-  /** `asking`: is it alive? `alive`: the provider says so. `unknown`: could not be asked. null: it speaks again. */
-  of("turn.quiet", { turnId: TurnId, quiet: Schema.NullOr(Schema.Literals(["asking", "alive", "unknown"])) }),
+  /**
+   * `asking`: is it alive? `alive`: the provider says so. `unknown`: could not be asked. null: it speaks again.
+   * `silentMs`: how long it had said nothing by then; absent where nobody counted.
+   */
+  of("turn.quiet", {
+    turnId: TurnId,
+    quiet: Schema.NullOr(Schema.Literals(["asking", "alive", "unknown"])),
+    silentMs: Schema.optionalKey(Schema.Int)
+  }),
   of("turn.settled", {
     turnId: TurnId,
     state: SettledTurnState,

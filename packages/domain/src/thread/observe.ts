@@ -28,7 +28,7 @@ import {
 import type { Draft } from "./draft.ts"
 import type { ThreadEvent } from "./Event.ts"
 import { isText } from "./evolve.ts"
-import { limits } from "./lifecycle.ts"
+import { deadlines, limits } from "./lifecycle.ts"
 import type { DeadlineKind } from "./lifecycle.ts"
 import { observeOutcome } from "./outcome.ts"
 import type { Happening } from "./Owed.ts"
@@ -320,6 +320,6 @@ const deadlinePassed = (kind: DeadlineKind, turnId: TurnId, change: Draft): void
       // Its stop was refused, and nobody is there any more who could ask for it again.
       if (change.state.info?.deleted === true)
         return add(change, { type: "session.stop_asked", by: "deleted", step: "stop" })
-      return add(change, { type: "turn.quiet", turnId, quiet: "asking" })
+      return add(change, { type: "turn.quiet", turnId, quiet: "asking", silentMs: deadlines.quiet })
   }
 }
