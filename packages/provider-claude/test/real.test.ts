@@ -3,82 +3,61 @@
  * TURNKEEPER_CLAUDE_SDK names a Claude Agent SDK, and is skipped where it does not.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { MessageId, ProviderInstanceId, TurnId } from "@turnkeeper/domain/ids"
+import { ProviderInstanceId } from "@turnkeeper/domain/ids"
 import type { OpenOptions, Provider } from "@turnkeeper/provider-kit/Provider"
 import { breachesOf } from "@turnkeeper/provider-kit/testing/Listener"
-import { Effect, Exit, Schedule, Scope } from "effect"
-import { spawn } from "node:child_process"
+import {
+  commandEndsWithProcess,
+  freedomChangesByTurn,
+  grantIsOfTheSession,
+  remembersAfterKill
+} from "@turnkeeper/testkit/providerCases"
+import { Effect } from "effect"
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { createInterface } from "node:readline"
 import { afterAll, beforeAll } from "vitest"
 import * as Claude from "../src/Claude.ts"
 import {
+  hold,
   killAll,
   longCommand,
   makeWorld,
+  observed,
   openOptions,
   pids,
   prompt,
   sdk,
   session,
-  survivors
+  startToBeKilled,
+  survivors,
+  wasInterrupted
 } from "./real.ts"
 import type { World } from "./real.ts"
-
-const gone = (holds: () => boolean) =>
-  Effect.suspend(() => (holds() ? Effect.void : Effect.fail("still there"))).pipe(
-    Effect.retry({ times: 500, schedule: Schedule.spaced("20 millis") })
-  )
 
 const accept = { decision: "accept", answers: {} } as const
 const decline = { decision: "decline", answers: {} } as const
 
 let world: World
 let provider: Provider
-let close: () => Promise<void>
-
-const makeShared = Effect.gen(function* () {
-  const scope = yield* Scope.make()
-  world = yield* makeWorld().pipe(Scope.provide(scope))
-  provider = yield* Claude.make(world.options).pipe(Scope.provide(scope))
-  close = () => Effect.runPromise(Scope.close(scope, Exit.void))
-})
+let release: () => Promise<void>
 
 describe.skipIf(sdk === undefined)("claude (set TURNKEEPER_CLAUDE_SDK to run)", { timeout: 120_000 }, () => {
-  beforeAll(() => Effect.runPromise(makeShared))
-  afterAll(() => close(), 60_000)
+  beforeAll(async () => {
+    ;({ provider, release, world } = await hold(makeWorld(), Claude.make))
+  })
+  afterAll(() => release(), 60_000)
 
   describe("what the user allows", () => {
     it.live("full_access: nothing is asked; and the choice may change from turn to turn", () =>
-      Effect.gen(function* () {
-        const one = yield* session(world, provider, { runtimeMode: "full_access" })
-        yield* one.run(prompt("[[shell:touch free.txt]]", { runtimeMode: "full_access" }))
-        assert.isTrue(existsSync(join(world.project, "free.txt")))
-        assert.deepEqual(one.ear.of("request.opened"), [])
-        yield* one.send(prompt("[[shell:touch bound.txt]]"))
-        const { requestKey } = yield* one.ear.first("request.opened")
-        yield* one.answer(requestKey, decline)
-        yield* one.ear.until("the second end", () => one.ear.of("turn.completed").length === 2)
-        assert.isFalse(existsSync(join(world.project, "bound.txt")))
-      })
+      freedomChangesByTurn(world, provider)
     )
 
     it.live("what is accepted for the session is not asked again in it, and is asked in another", () =>
       Effect.gen(function* () {
-        const one = yield* session(world, provider)
-        yield* one.send(prompt("[[shell:touch granted]]"))
-        const { requestKey, ask } = yield* one.ear.first("request.opened")
-        assert.deepEqual(ask.decisions, ["accept", "accept_for_session", "decline", "cancel"])
-        yield* one.answer(requestKey, { decision: "accept_for_session", answers: {} })
-        yield* one.ear.first("turn.completed")
-        yield* one.run(prompt("[[shell:touch granted]] again"))
-        assert.equal(one.ear.of("request.opened").length, 1)
+        const granted = "[[shell:touch granted]]"
+        const one = yield* grantIsOfTheSession(world, provider, { granted, again: `${granted} again` })
         // Nothing of it was written down for other sessions.
         assert.isFalse(existsSync(join(world.project, ".claude", "settings.local.json")))
-        const two = yield* session(world, provider)
-        yield* two.send(prompt("[[shell:touch granted]]"))
-        yield* two.ear.first("request.opened")
         // What was granted does not widen a narrower freedom.
         yield* one.send(prompt("[[shell:touch granted]]", { runtimeMode: "read_only" }))
         yield* one.ear.until("a second request", () => one.ear.of("request.opened").length === 2)
@@ -254,15 +233,7 @@ describe.skipIf(sdk === undefined)("claude (set TURNKEEPER_CLAUDE_SDK to run)", 
   )
 
   it.live("B11: remembers the conversation after its process was killed", () =>
-    Effect.gen(function* () {
-      const first = yield* session(world, provider)
-      yield* first.run(prompt("[[text:the word is heliotrope]]"))
-      yield* killAll(world)
-      yield* first.ear.endedPromptly
-      const second = yield* session(world, provider, { generation: 2, resume: first.resume })
-      assert.equal((yield* second.run(prompt("[[text:again]] [[id:again]]"))).outcome, "completed")
-      assert.include(world.model.contextTexts("again").join("\n"), "heliotrope")
-    })
+    remembersAfterKill(world, provider)
   )
 
   it.live("a conversation in which nothing was said yet is opened again, without a word", () =>
@@ -340,15 +311,7 @@ describe.skipIf(sdk === undefined)("claude (set TURNKEEPER_CLAUDE_SDK to run)", 
   )
 
   it.live("B14: a command does not outlive the process that is killed under it", () =>
-    Effect.gen(function* () {
-      const one = yield* session(world, provider, { runtimeMode: "full_access" })
-      yield* one.send(prompt(`[[shell:${longCommand} # b14]]`, { runtimeMode: "full_access" }))
-      const runs = () => survivors(world).some((line) => line.includes("b14"))
-      yield* gone(runs)
-      yield* killAll(world)
-      yield* one.ear.endedPromptly
-      yield* gone(() => !runs())
-    })
+    commandEndsWithProcess(world, provider, `${longCommand} # b14`, "b14")
   )
 
   it.live("L12: killed at any moment of a send, what is called absent the model has not seen", () =>
@@ -369,7 +332,7 @@ describe.skipIf(sdk === undefined)("claude (set TURNKEEPER_CLAUDE_SDK to run)", 
         const evidence = yield* provider.evidence({ resume, ...sent })
         seen[evidence.type]++
         if (evidence.type === "absent") assert.equal(world.model.promptsSeen(`moment-${moment}`), 0)
-        if (evidence.type === "found") assert.isTrue(!evidence.running && evidence.outcome === "interrupted")
+        if (evidence.type === "found") assert.isTrue(wasInterrupted(evidence))
       }
       // Both happened, or this shows nothing.
       assert.isAbove(seen.absent, 0)
@@ -380,34 +343,17 @@ describe.skipIf(sdk === undefined)("claude (set TURNKEEPER_CLAUDE_SDK to run)", 
   it.live("L12: what a killed server left behind is dead before its record is read", () =>
     Effect.gen(function* () {
       const own = yield* makeWorld()
-      const server = spawn(
-        process.execPath,
-        [
-          new URL("serverToKill.ts", import.meta.url).pathname,
-          JSON.stringify({ ...own.options, cwd: own.project }),
-          `[[shell:${longCommand} # orphan]]`
-        ],
-        { stdio: ["ignore", "pipe", "inherit"] }
-      )
-      yield* Effect.addFinalizer(() => Effect.sync(() => server.kill("SIGKILL")))
-      const line = yield* Effect.promise<string>(
-        () => new Promise((resolve) => createInterface({ input: server.stdout }).once("line", resolve))
-      )
-      const { resume, turnId } = JSON.parse(line) as { resume: string; turnId: string }
+      const script = new URL("serverToKill.ts", import.meta.url)
+      const { kill, sent } = yield* startToBeKilled(script, own, `[[shell:${longCommand} # orphan]]`)
       const orphans = () => survivors(own).filter((command) => command.includes("orphan"))
-      yield* gone(() => orphans().length > 0)
-      server.kill("SIGKILL")
+      yield* observed(() => orphans().length > 0)
+      kill()
       // The program itself dies as well, and only its command is left, which nobody has on record.
       yield* killAll(own)
       assert.isTrue(orphans().length > 0)
       const provider = yield* Claude.make(own.options)
       assert.deepEqual(orphans(), [])
-      const evidence = yield* provider.evidence({
-        resume,
-        turnId: TurnId.make(turnId),
-        messageId: MessageId.make("m")
-      })
-      assert.isTrue(evidence.type === "found" && !evidence.running && evidence.outcome === "interrupted")
+      assert.isTrue(wasInterrupted(yield* provider.evidence(sent)))
     })
   )
 

@@ -10,16 +10,7 @@ import type { ProviderWorld } from "@turnkeeper/testkit/providerRig"
 import { join } from "node:path"
 import type * as Claude from "../src/Claude.ts"
 
-export {
-  floodMark,
-  killAll,
-  openOptions,
-  patience,
-  pids,
-  prompt,
-  session,
-  survivors
-} from "@turnkeeper/testkit/providerRig"
+export * from "@turnkeeper/testkit/providerRig"
 
 export const sdk = process.env["TURNKEEPER_CLAUDE_SDK"]
 
@@ -38,6 +29,3 @@ export const makeWorld = (changes: Partial<Claude.ClaudeOptions> = {}) =>
     }
     return options
   })
-
-/** A command that runs for longer than any test, and that no rule lets through unasked. */
-export const longCommand = "for i in $(seq 600); do echo tick; sleep 0.1; done"

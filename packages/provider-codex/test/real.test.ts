@@ -3,20 +3,29 @@
  * TURNKEEPER_CODEX_BIN names a `codex`, and is skipped where it does not.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { MessageId, ThreadId, TurnId } from "@turnkeeper/domain/ids"
+import { ThreadId } from "@turnkeeper/domain/ids"
 import type { Provider } from "@turnkeeper/provider-kit/Provider"
 import { breachesOf } from "@turnkeeper/provider-kit/testing/Listener"
-import { Effect, Schedule } from "effect"
-import { spawn } from "node:child_process"
+import { freedomChangesByTurn } from "@turnkeeper/testkit/providerCases"
+import { Effect } from "effect"
 import { existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
-import { createInterface } from "node:readline"
 import * as Codex from "../src/Codex.ts"
 import { isAlive, startTimeOf } from "@turnkeeper/provider-kit/processes"
-import { binary, killAll, makeWorld, openOptions, pids, prompt, session, survivors } from "./real.ts"
+import {
+  binary,
+  killAll,
+  makeWorld,
+  observed,
+  openOptions,
+  pids,
+  prompt,
+  session,
+  startToBeKilled,
+  survivors,
+  wasInterrupted
+} from "./real.ts"
 import type { World } from "./real.ts"
-
-const every = Schedule.spaced("20 millis")
 
 const start = Effect.gen(function* () {
   const world = yield* makeWorld()
@@ -44,7 +53,7 @@ const killedAt = Effect.fnUntraced(function* (
   const cursor = one.ear.of("resume.changed").at(-1)?.resume ?? one.resume
   const evidence = yield* provider.evidence({ resume: cursor, ...sent })
   if (evidence.type === "absent") assert.equal(world.model.promptsSeen(`moment-${moment}`), 0)
-  else assert.isTrue(evidence.type === "found" && !evidence.running && evidence.outcome === "interrupted")
+  else assert.isTrue(wasInterrupted(evidence))
   return { resume: cursor, found: evidence.type === "found" }
 })
 
@@ -79,9 +88,7 @@ describe.skipIf(binary === undefined)("codex (set TURNKEEPER_CODEX_BIN to run)",
       yield* two.close
       assert.isTrue(isAlive(child))
       // The idle time of this world is one second; the end is seen by the ledger's entry going.
-      yield* Effect.suspend(() => (pids(world).length === 0 ? Effect.void : Effect.fail("still there"))).pipe(
-        Effect.retry({ times: 500, schedule: every })
-      )
+      yield* observed(() => pids(world).length === 0)
       assert.isFalse(isAlive(child))
     })
   )
@@ -164,15 +171,7 @@ describe.skipIf(binary === undefined)("codex (set TURNKEEPER_CODEX_BIN to run)",
     it.live("full_access: nothing is asked; and the choice may change from turn to turn", () =>
       Effect.gen(function* () {
         const { world, provider } = yield* start
-        const one = yield* session(world, provider, { runtimeMode: "full_access" })
-        yield* one.run(prompt("[[shell:touch free.txt]]", { runtimeMode: "full_access" }))
-        assert.isTrue(existsSync(join(world.project, "free.txt")))
-        assert.deepEqual(one.ear.of("request.opened"), [])
-        yield* one.send(prompt("[[shell:touch bound.txt]]", { runtimeMode: "approval_required" }))
-        const { requestKey } = yield* one.ear.first("request.opened")
-        yield* one.answer(requestKey, { decision: "decline", answers: {} })
-        yield* one.ear.until("the second end", () => one.ear.of("turn.completed").length === 2)
-        assert.isFalse(existsSync(join(world.project, "bound.txt")))
+        yield* freedomChangesByTurn(world, provider)
       })
     )
 
@@ -220,9 +219,7 @@ describe.skipIf(binary === undefined)("codex (set TURNKEEPER_CODEX_BIN to run)",
       yield* one.interrupt(providerTurnId)
       const end = yield* one.ear.first("turn.completed")
       assert.equal(end.outcome, "interrupted")
-      yield* Effect.suspend(() =>
-        survivors(world).some((line) => line.includes("613")) ? Effect.fail("still there") : Effect.void
-      ).pipe(Effect.retry({ times: 250, schedule: every }))
+      yield* observed(() => !survivors(world).some((line) => line.includes("613")))
       assert.deepEqual(
         one.ear.of("notice").filter(({ message }) => message.includes("may still run")),
         []
@@ -269,34 +266,17 @@ describe.skipIf(binary === undefined)("codex (set TURNKEEPER_CODEX_BIN to run)",
   it.live("L12: what a killed server left behind is dead before its record is read", () =>
     Effect.gen(function* () {
       const world = yield* makeWorld()
-      const server = spawn(
-        process.execPath,
-        [
-          new URL("serverToKill.ts", import.meta.url).pathname,
-          JSON.stringify({ ...world.options, cwd: world.project }),
-          "[[slow]]"
-        ],
-        { stdio: ["ignore", "pipe", "inherit"] }
-      )
-      yield* Effect.addFinalizer(() => Effect.sync(() => server.kill("SIGKILL")))
-      const line = yield* Effect.promise<string>(
-        () => new Promise((resolve) => createInterface({ input: server.stdout }).once("line", resolve))
-      )
-      const { resume } = JSON.parse(line) as { resume: string }
+      const script = new URL("serverToKill.ts", import.meta.url)
+      const { kill, sent } = yield* startToBeKilled(script, world, "[[slow]]")
       const [pid] = pids(world)
       const child = { pid: pid!, startTime: startTimeOf(pid!)! }
       // Stopped, it can neither notice that its server is gone nor end by itself.
       process.kill(child.pid, "SIGSTOP")
-      server.kill("SIGKILL")
+      kill()
       assert.isTrue(isAlive(child))
       const provider = yield* Codex.make(world.options)
       assert.isFalse(isAlive(child))
-      const evidence = yield* provider.evidence({
-        resume,
-        turnId: TurnId.make("turn-1"),
-        messageId: MessageId.make("m")
-      })
-      assert.isTrue(evidence.type === "found" && !evidence.running && evidence.outcome === "interrupted")
+      assert.isTrue(wasInterrupted(yield* provider.evidence(sent)))
     })
   )
 

@@ -11,16 +11,7 @@ import type { ProviderWorld } from "@turnkeeper/testkit/providerRig"
 import { join } from "node:path"
 import type * as Codex from "../src/Codex.ts"
 
-export {
-  floodMark,
-  killAll,
-  openOptions,
-  patience,
-  pids,
-  prompt,
-  session,
-  survivors
-} from "@turnkeeper/testkit/providerRig"
+export * from "@turnkeeper/testkit/providerRig"
 
 export const binary = process.env["TURNKEEPER_CODEX_BIN"]
 

@@ -3,37 +3,41 @@
  * TURNKEEPER_OPENCODE_BIN names an `opencode`, and is skipped where it does not.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { MessageId, ProviderInstanceId, TurnId } from "@turnkeeper/domain/ids"
+import { ProviderInstanceId } from "@turnkeeper/domain/ids"
 import type { OpenOptions, Provider } from "@turnkeeper/provider-kit/Provider"
 import { breachesOf } from "@turnkeeper/provider-kit/testing/Listener"
-import { Effect, Exit, Schedule, Scope } from "effect"
-import { spawn } from "node:child_process"
+import {
+  commandEndsWithProcess,
+  freedomChangesByTurn,
+  grantIsOfTheSession,
+  remembersAfterKill
+} from "@turnkeeper/testkit/providerCases"
+import { Effect, Exit, Scope } from "effect"
 import { existsSync, readFileSync } from "node:fs"
 import { connect, createServer } from "node:net"
 import type { AddressInfo, Socket } from "node:net"
 import { join } from "node:path"
-import { createInterface } from "node:readline"
 import { afterAll, beforeAll } from "vitest"
 import * as OpenCode from "../src/OpenCode.ts"
-import { binary, killAll, makeWorld, openOptions, prompt, serveOutside, session, survivors } from "./real.ts"
+import {
+  binary,
+  hold,
+  killAll,
+  makeWorld,
+  openOptions,
+  prompt,
+  serveOutside,
+  session,
+  startToBeKilled,
+  survivors,
+  wasInterrupted
+} from "./real.ts"
 import type { World } from "./real.ts"
-
-const gone = (holds: () => boolean) =>
-  Effect.suspend(() => (holds() ? Effect.void : Effect.fail("still there"))).pipe(
-    Effect.retry({ times: 500, schedule: Schedule.spaced("20 millis") })
-  )
 
 /** One world and one process for all that do not need one of their own. */
 let world: World
 let provider: Provider
-let close: () => Promise<void>
-
-const makeShared = Effect.gen(function* () {
-  const scope = yield* Scope.make()
-  world = yield* makeWorld({ idle: "60 seconds" }).pipe(Scope.provide(scope))
-  provider = yield* OpenCode.make(world.options).pipe(Scope.provide(scope))
-  close = () => Effect.runPromise(Scope.close(scope, Exit.void))
-})
+let release: () => Promise<void>
 
 /** Between a client and a server: cuts what is connected, and refuses while it is told to. */
 const proxy = (to: number) =>
@@ -80,37 +84,20 @@ describe.skipIf(binary === undefined)(
   "opencode (set TURNKEEPER_OPENCODE_BIN to run)",
   { timeout: 180_000 },
   () => {
-    beforeAll(() => Effect.runPromise(makeShared))
-    afterAll(() => close(), 60_000)
+    beforeAll(async () => {
+      ;({ provider, release, world } = await hold(makeWorld({ idle: "60 seconds" }), OpenCode.make))
+    })
+    afterAll(() => release(), 60_000)
 
     describe("what the user allows", () => {
       it.live("full_access: nothing is asked; and the choice may change from turn to turn", () =>
-        Effect.gen(function* () {
-          const one = yield* session(world, provider, { runtimeMode: "full_access" })
-          yield* one.run(prompt("[[shell:touch free.txt]]", { runtimeMode: "full_access" }))
-          assert.isTrue(existsSync(join(world.project, "free.txt")))
-          assert.deepEqual(one.ear.of("request.opened"), [])
-          yield* one.send(prompt("[[shell:touch bound.txt]]"))
-          const { requestKey } = yield* one.ear.first("request.opened")
-          yield* one.answer(requestKey, { decision: "decline", answers: {} })
-          yield* one.ear.until("the second end", () => one.ear.of("turn.completed").length === 2)
-          assert.isFalse(existsSync(join(world.project, "bound.txt")))
-        })
+        freedomChangesByTurn(world, provider)
       )
 
       it.live("what is accepted for the session is not asked again in it, and is asked in another", () =>
-        Effect.gen(function* () {
-          const one = yield* session(world, provider)
-          yield* one.send(prompt("[[shell:echo granted]]"))
-          const { requestKey, ask } = yield* one.ear.first("request.opened")
-          assert.deepEqual(ask.decisions, ["accept", "accept_for_session", "decline", "cancel"])
-          yield* one.answer(requestKey, { decision: "accept_for_session", answers: {} })
-          yield* one.ear.first("turn.completed")
-          yield* one.run(prompt("[[shell:echo granted again]]"))
-          assert.equal(one.ear.of("request.opened").length, 1)
-          const two = yield* session(world, provider)
-          yield* two.send(prompt("[[shell:echo granted]]"))
-          yield* two.ear.first("request.opened")
+        grantIsOfTheSession(world, provider, {
+          granted: "[[shell:echo granted]]",
+          again: "[[shell:echo granted again]]"
         })
       )
 
@@ -223,28 +210,11 @@ describe.skipIf(binary === undefined)(
     )
 
     it.live("B11: remembers the conversation after its process was killed", () =>
-      Effect.gen(function* () {
-        const first = yield* session(world, provider)
-        yield* first.run(prompt("[[text:the word is heliotrope]]"))
-        yield* killAll(world)
-        yield* first.ear.endedPromptly
-        const second = yield* session(world, provider, { generation: 2, resume: first.resume })
-        assert.equal((yield* second.run(prompt("[[text:again]] [[id:again]]"))).outcome, "completed")
-        assert.include(world.model.contextTexts("again").join("\n"), "heliotrope")
-      })
+      remembersAfterKill(world, provider)
     )
 
     it.live("B14: a command does not outlive the process that is killed under it", () =>
-      Effect.gen(function* () {
-        const one = yield* session(world, provider, { runtimeMode: "full_access" })
-        yield* one.send(prompt("[[shell:sleep 613]]", { runtimeMode: "full_access" }))
-        yield* one.ear.first("item.started", ({ kind }) => kind === "command")
-        const sleeps = () => survivors(world).some((line) => line.includes("613"))
-        yield* gone(sleeps)
-        yield* killAll(world)
-        yield* one.ear.endedPromptly
-        yield* gone(() => !sleeps())
-      })
+      commandEndsWithProcess(world, provider, "sleep 613", "613")
     )
 
     it.live("L12: killed at any moment of a send, what its record does not know the model has not seen", () =>
@@ -266,10 +236,7 @@ describe.skipIf(binary === undefined)(
           const evidence = yield* provider.evidence({ resume, ...sent })
           seen[evidence.type === "found" ? "found" : "absent"]++
           if (evidence.type === "absent") assert.equal(world.model.promptsSeen(mark), 0)
-          else
-            assert.isTrue(
-              evidence.type === "found" && !evidence.running && evidence.outcome === "interrupted"
-            )
+          else assert.isTrue(wasInterrupted(evidence))
         }
         // Both happened, or this shows nothing.
         assert.isAbove(seen.absent, 0)
@@ -353,21 +320,9 @@ describe.skipIf(binary === undefined)(
     it.live("L12: what a killed server left behind is dead before its record is read", () =>
       Effect.gen(function* () {
         const own = yield* makeWorld()
-        const server = spawn(
-          process.execPath,
-          [
-            new URL("serverToKill.ts", import.meta.url).pathname,
-            JSON.stringify({ ...own.options, cwd: own.project }),
-            "[[shell:echo up; sleep 614]]"
-          ],
-          { stdio: ["ignore", "pipe", "inherit"] }
-        )
-        yield* Effect.addFinalizer(() => Effect.sync(() => server.kill("SIGKILL")))
-        const line = yield* Effect.promise<string>(
-          () => new Promise((resolve) => createInterface({ input: server.stdout }).once("line", resolve))
-        )
-        const { resume, turnId } = JSON.parse(line) as { resume: string; turnId: string }
-        server.kill("SIGKILL")
+        const script = new URL("serverToKill.ts", import.meta.url)
+        const { kill, sent } = yield* startToBeKilled(script, own, "[[shell:echo up; sleep 614]]")
+        kill()
         // The program itself dies as well, and only its command is left, which nobody has on record.
         yield* killAll(own)
         assert.isTrue(survivors(own).some((command) => command.includes("614")))
@@ -376,12 +331,7 @@ describe.skipIf(binary === undefined)(
           survivors(own).filter((command) => command.includes("614")),
           []
         )
-        const evidence = yield* provider.evidence({
-          resume,
-          turnId: TurnId.make(turnId),
-          messageId: MessageId.make("m")
-        })
-        assert.isTrue(evidence.type === "found" && !evidence.running && evidence.outcome === "interrupted")
+        assert.isTrue(wasInterrupted(yield* provider.evidence(sent)))
       })
     )
 

@@ -13,16 +13,7 @@ import { join } from "node:path"
 import type * as OpenCode from "../src/OpenCode.ts"
 import * as Serve from "../src/Serve.ts"
 
-export {
-  floodMark,
-  killAll,
-  openOptions,
-  patience,
-  pids,
-  prompt,
-  session,
-  survivors
-} from "@turnkeeper/testkit/providerRig"
+export * from "@turnkeeper/testkit/providerRig"
 
 export const binary = process.env["TURNKEEPER_OPENCODE_BIN"]
 

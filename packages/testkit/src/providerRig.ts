@@ -4,12 +4,17 @@
  */
 import { MessageId, ThreadId, TurnId } from "@turnkeeper/domain/ids"
 import type { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
+import type { Evidence } from "@turnkeeper/domain/thread/Owed"
 import type { OpenOptions, Prompt, Provider } from "@turnkeeper/provider-kit/Provider"
 import { listen } from "@turnkeeper/provider-kit/testing/Listener"
-import { Effect, Exit, Scope, Stream } from "effect"
+import { Effect, Exit, Schedule, Scope, Stream } from "effect"
+import { spawn } from "node:child_process"
+import { once } from "node:events"
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { createInterface } from "node:readline"
+import { fileURLToPath } from "node:url"
 import type { RunningFakeModel, Word } from "./fakeModel/server.ts"
 import { start } from "./fakeModel/server.ts"
 
@@ -51,6 +56,23 @@ export const makeProviderWorld = <Options>(
     )
     return { model, directory, project, ledgerDirectory, options }
   })
+
+/** One world and one provider for all tests that need none of their own, until it is released. */
+export const hold = <Options>(
+  makeWorld: Effect.Effect<ProviderWorld<Options>, never, Scope.Scope>,
+  make: (options: Options) => Effect.Effect<Provider, never, Scope.Scope>
+) =>
+  Effect.runPromise(
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const world = yield* makeWorld.pipe(Scope.provide(scope))
+      const provider = yield* make(world.options).pipe(Scope.provide(scope))
+      return { world, provider, release: () => Effect.runPromise(Scope.close(scope, Exit.void)) }
+    })
+  )
+
+/** A command that runs for longer than any test, and says so again and again: no rule lets it through unasked. */
+export const longCommand = "for i in $(seq 600); do echo tick; sleep 0.1; done"
 
 export const floodMark = "[[id:flood]]"
 
@@ -151,8 +173,38 @@ export const session = Effect.fnUntraced(function* (
   return { ...opened, ear, run, close: Scope.close(scope, Exit.void) }
 })
 
+/** Resolves as soon as it is so; fails after ten seconds. */
+export const observed = (holds: () => boolean): Effect.Effect<void, string> =>
+  Effect.suspend(() => (holds() ? Effect.void : Effect.fail("It did not happen."))).pipe(
+    Effect.retry({ times: 500, schedule: Schedule.spaced("20 millis") })
+  )
+
+/** The provider's own record has the message, and its turn was cut. */
+export const wasInterrupted = (evidence: Evidence): boolean =>
+  evidence.type === "found" && !evidence.running && evidence.outcome === "interrupted"
+
 /** Real programs are slow to start, more so where many run. */
 export const patience = { clock: "real", deadlineMs: 60_000 } as const
+
+/**
+ * Starts the script, which calls `serveToBeKilled`, on this world, and waits until its turn has begun. Its end is
+ * a kill, with the scope at the latest.
+ */
+export const startToBeKilled = Effect.fnUntraced(function* (
+  script: URL,
+  { options, project }: Pick<ProviderWorld<object>, "options" | "project">,
+  text: string
+) {
+  const args = [fileURLToPath(script), JSON.stringify({ ...options, cwd: project }), text]
+  const server = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] })
+  const kill = () => server.kill("SIGKILL")
+  yield* Effect.addFinalizer(() => Effect.sync(kill))
+  const [line] = yield* Effect.promise(() => once(createInterface({ input: server.stdout }), "line"))
+  const { resume, turnId } = JSON.parse(String(line)) as { readonly resume: string; readonly turnId: string }
+  return { sent: { resume, turnId: TurnId.make(turnId), messageId: killedMessage }, kill }
+})
+
+const killedMessage = MessageId.make("m")
 
 /**
  * A server to be killed: opens a session, sends the prompt, says so on standard output when it has said or
@@ -171,7 +223,7 @@ export const serveToBeKilled = <Options>(
       Effect.gen(function* () {
         const provider = yield* make(options as unknown as Options)
         const session = yield* provider.open({ ...openOptions({ project: cwd }), ...mode })
-        yield* session.send({ turnId, messageId: MessageId.make("m"), text, attachments: [], ...mode })
+        yield* session.send({ turnId, messageId: killedMessage, text, attachments: [], ...mode })
         yield* session.events.pipe(Stream.filter(hasBegun), Stream.take(1), Stream.runDrain)
         process.stdout.write(`${JSON.stringify({ resume: session.resume, turnId })}\n`)
         return yield* Effect.never

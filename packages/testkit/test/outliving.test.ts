@@ -22,11 +22,11 @@ import { writeCodexHome } from "../src/codexHome.ts"
 import { answers, slowText } from "../src/fakeModel/script.ts"
 import { OpenCodeWorld, opencodeConfig } from "../src/OpenCodeWorld.ts"
 import { descendants, gone, isAlive } from "../src/process/tree.ts"
+import type { ProviderConfig } from "../src/process/Server.ts"
 import type { ProcessInfo } from "../src/process/tree.ts"
 import { openView } from "../src/View.ts"
 import type { Shown, View } from "../src/View.ts"
-import type { World } from "../src/World.ts"
-import type { Begun } from "./field.ts"
+import type { World, WorldOptions } from "../src/World.ts"
 import { field, told } from "./field.ts"
 
 /** A killed process counts as gone while its last thread may still hold its port for a moment. */
@@ -48,85 +48,58 @@ const listenAt = async (server: Server, port: number) => {
 /** A program of half a gigabyte is started in almost every test. */
 const patienceMs = 120_000
 
-const until = (view: View, predicate: (view: View) => boolean) => view.until(predicate, patienceMs)
-
-const settled = (view: View, { turnId }: { readonly turnId: string }) => view.settled(turnId, patienceMs)
-
-const untilSpeaking = ({ turnId, view }: Pick<Begun, "turnId" | "view">) =>
-  until(view, (one) => one.answer(turnId).split(" ").length > 5)
-
-const untilAsked = async (view: View) => {
-  await until(view, (one) => one.openRequests().length > 0)
-  return view.openRequests()[0]!
-}
-
 interface Subject {
   readonly kind: "codex" | "opencode"
   readonly binary: string
-  /** `two`: a second instance, too, `…-2`. */
-  readonly open: (binary: string, two: boolean) => Promise<World>
+  readonly open: (options: Options) => Promise<World>
+  /** Another instance of it, `…-2`, which outlives the server, too. */
+  readonly second: (binary: string, root: string, modelUrl: string) => Promise<ProviderConfig>
   /** Has the agent ask before it runs this. */
   readonly asks: (command: string) => string
 }
+
+type Options = WorldOptions & { readonly binary: string; readonly outlive: true }
 
 const subjects: ReadonlyArray<Subject> = [
   {
     kind: "codex",
     binary: process.env["TURNKEEPER_CODEX_BIN"] ?? "",
-    open: (binary, two) =>
-      CodexWorld.open({
-        binary,
-        outlive: true,
-        others: async (root, modelUrl) =>
-          two
-            ? [
-                codexConfig(
-                  "codex-2",
-                  binary,
-                  await writeCodexHome(join(root, "codex-2-home"), { modelUrl }),
-                  true
-                )
-              ]
-            : []
-      }),
+    open: (options) => CodexWorld.open(options),
+    second: async (binary, root, modelUrl) => {
+      const home = await writeCodexHome(join(root, "codex-2-home"), { modelUrl })
+      return codexConfig("codex-2", binary, home, true)
+    },
     asks: (command) => `[[ask:${command}]]`
   },
   {
     kind: "opencode",
     binary: process.env["TURNKEEPER_OPENCODE_BIN"] ?? "",
-    open: (binary, two) =>
-      OpenCodeWorld.open({
-        binary,
-        outlive: true,
-        others: async (root, modelUrl) =>
-          two
-            ? [
-                opencodeConfig(
-                  "opencode-2",
-                  binary,
-                  { directory: join(root, "opencode-2-home"), modelUrl },
-                  true
-                )
-              ]
-            : []
-      }),
+    open: (options) => OpenCodeWorld.open(options),
+    second: async (binary, root, modelUrl) =>
+      opencodeConfig("opencode-2", binary, { directory: join(root, "opencode-2-home"), modelUrl }, true),
     asks: (command) => `[[shell:${command}]]`
   }
 ]
 
-describe.each(subjects)("$kind outlives the server", { timeout: 600_000 }, ({ kind, binary, open, asks }) => {
+describe.each(subjects)("$kind outlives the server", { timeout: 600_000 }, (subject) => {
+  const { kind, binary, asks } = subject
   const there = describe.skipIf(binary === "")
   let world: World
 
   beforeEach(async ({ task }) => {
-    if (binary !== "") world = await open(binary, task.name.includes("two instances"))
+    if (binary === "") return
+    const others = async (root: string, modelUrl: string) =>
+      task.name.includes("two instances") ? [await subject.second(binary, root, modelUrl)] : []
+    world = await subject.open({ binary, outlive: true, others })
   }, patienceMs)
   afterEach(async ({ task }) => {
-    conclude(task.result?.state === "fail")
+    rig.conclude(task.result?.state === "fail")
     if (binary !== "") await world.dispose()
   }, patienceMs)
 
-  const { begin, conclude, expectAtRest, expectNextMessageWorks } = field(() => world)
+  const rig = field(() => world, { waitMs: patienceMs })
+  const { begin, beginSpeaking, expectAtRest, expectGoesOn, expectNextMessageWorks } = rig
+  const { settled, until, untilAsked, untilSpeaking } = rig
 
   const processes = () => join(world.server.dataDirectory, "processes", kind)
 
@@ -173,9 +146,8 @@ describe.each(subjects)("$kind outlives the server", { timeout: 600_000 }, ({ ki
 
   there("killed", () => {
     it("in mid-stream: the turn goes on and completes, and its text is there once", async () => {
-      const first = await begin("[[slow:600]]")
+      const first = await beginSpeaking("[[slow:600]]")
       const { turnId, view } = first
-      await untilSpeaking(first)
       const agent = await program()
       await away()
       expect(await isAlive(agent)).toBe(true)
@@ -225,9 +197,8 @@ describe.each(subjects)("$kind outlives the server", { timeout: 600_000 }, ({ ki
     })
 
     it("and away while the turn ends: it is completed, not interrupted, and what waited behind it runs", async () => {
-      const first = await begin("[[slow:40]]")
+      const first = await beginSpeaking("[[slow:40]]")
       const { threadId, turnId, view } = first
-      await untilSpeaking(first)
       const second = await world.chat.say(threadId, "[[text:the second answer]]")
       await away(() => answered(turnId))
       await view.attach(world.client)
@@ -283,9 +254,8 @@ describe.each(subjects)("$kind outlives the server", { timeout: 600_000 }, ({ ki
     })
 
     it("and away while the agent dies: the turn is interrupted, and the next message starts another one", async () => {
-      const first = await begin("[[slow]]")
+      const first = await beginSpeaking()
       const { turnId, view } = first
-      await untilSpeaking(first)
       const shown = view.answer(turnId)
       const agent = await program()
       await away(async () => {
@@ -302,9 +272,8 @@ describe.each(subjects)("$kind outlives the server", { timeout: 600_000 }, ({ ki
     })
 
     it("a stranger at the recorded address is not spoken to, and the turn is interrupted", async () => {
-      const first = await begin("[[slow]]")
+      const first = await beginSpeaking()
       const { view } = first
-      await untilSpeaking(first)
       const agent = await program()
       const port = await recordedPort()
       let asked = 0
@@ -330,25 +299,21 @@ describe.each(subjects)("$kind outlives the server", { timeout: 600_000 }, ({ ki
     })
 
     it("L9: a session that was taken over can be stopped, and nothing of it works on", async () => {
-      const first = await begin("[[slow]]")
+      const first = await beginSpeaking()
       const { threadId, view } = first
-      await untilSpeaking(first)
       await away()
       await view.attach(world.client)
       await world.chat.stop(threadId)
       expect(await settled(view, first)).toMatchObject({ state: "interrupted" })
       await until(view, ({ session }) => session.status === "stopped")
       await observed(() => world.model.requests().every(({ ended }) => ended !== "open"))
-      await expectAtRest(view)
-      await expectNextMessageWorks(view)
-      await expectAtRest(view)
+      await expectGoesOn(view)
     })
 
     it("two threads of one agent, one at work and one at rest: both go on", async () => {
       const resting = await begin("[[text:the colour is blue]]")
       await settled(resting.view, resting)
-      const working = await begin("[[slow:600]]")
-      await untilSpeaking(working)
+      const working = await beginSpeaking("[[slow:600]]")
       await away()
       await working.view.attach(world.client)
       await resting.view.attach(world.client)
@@ -364,18 +329,15 @@ describe.each(subjects)("$kind outlives the server", { timeout: 600_000 }, ({ ki
 
   there("stopped in order", () => {
     it("it ends the agent, and the turn says so", async () => {
-      const first = await begin("[[slow]]")
+      const first = await beginSpeaking()
       const { view } = first
-      await untilSpeaking(first)
       const agent = await program()
       const below = await descendants(agent.pid)
       await world.restart("SIGTERM")
       for (const one of [agent, ...below]) expect(await isAlive(one)).toBe(false)
       await view.attach(world.client)
       expect(await settled(view, first)).toMatchObject({ state: "interrupted" })
-      await expectAtRest(view)
-      await expectNextMessageWorks(view)
-      await expectAtRest(view)
+      await expectGoesOn(view)
     })
   })
 

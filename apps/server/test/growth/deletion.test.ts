@@ -32,11 +32,15 @@ import {
   undone
 } from "../store/fixtures.ts"
 
-const kept = (filename: string, settings: Partial<typeof defaults> = {}) =>
+const keptAt = (filename: string, settings: Partial<typeof defaults> = {}) =>
   Upkeep.layer.pipe(
     Layer.provideMerge(storeAt(filename)),
     Layer.provide(Layer.succeed(Settings, { ...defaults, ...settings }))
   )
+
+/** On a file that goes with the test. */
+const kept = (settings: Partial<typeof defaults> = {}) =>
+  Layer.unwrap(Effect.map(temporaryDirectory, (directory) => keptAt(`${directory}/test.db`, settings)))
 
 const upkeep = Effect.flatMap(Upkeep, ({ run }) => run)
 const deletion: ThreadEvent = { type: "thread.deleted" }
@@ -99,55 +103,49 @@ const onFile = <A, E>(body: (filename: string) => Effect.Effect<A, E>) =>
 
 describe("a deleted thread", () => {
   it.effect("D6: loses its rows, its text and its events; others keep theirs", () =>
-    onFile((filename) =>
-      Effect.gen(function* () {
-        const [gone, stays] = [author("gone"), author("stays")]
-        yield* grow(gone, 150)
-        yield* grow(stays, 2)
-        yield* close(gone)
-        const before = yield* rowsOf(stays)
-        assert.isAtLeast(Object.keys(yield* rowsOf(gone)).length, 8)
-        yield* remove(gone)
-        yield* upkeep
-        assert.deepStrictEqual(yield* rowsOf(gone), bare)
-        assert.deepStrictEqual(yield* rowsOf(stays), before)
-        const { receiptOf, rebuild, submit } = yield* Commit
-        const answer = yield* receiptOf("delete-gone" as CommandId)
-        assert.strictEqual(answer?.version, gone.version)
-        // L11: the repeated command is answered as then.
-        const again = { ...next(author("gone"), [], receipt("delete-gone")), expected: gone.version }
-        assert.deepStrictEqual(yield* submit(again), { sequence: answer?.sequence, version: gone.version })
-        const view = yield* ThreadView
-        assert.deepInclude((yield* view.load(gone.id))?.state.info, { deleted: true })
-        // L15: a rebuild makes the same of what is left.
-        const live = yield* dump
-        yield* rebuild
-        assert.strictEqual(yield* dump, live)
-      }).pipe(Effect.provide(kept(filename)))
-    )
+    Effect.gen(function* () {
+      const [gone, stays] = [author("gone"), author("stays")]
+      yield* grow(gone, 150)
+      yield* grow(stays, 2)
+      yield* close(gone)
+      const before = yield* rowsOf(stays)
+      assert.isAtLeast(Object.keys(yield* rowsOf(gone)).length, 8)
+      yield* remove(gone)
+      yield* upkeep
+      assert.deepStrictEqual(yield* rowsOf(gone), bare)
+      assert.deepStrictEqual(yield* rowsOf(stays), before)
+      const { receiptOf, rebuild, submit } = yield* Commit
+      const answer = yield* receiptOf("delete-gone" as CommandId)
+      assert.strictEqual(answer?.version, gone.version)
+      // L11: the repeated command is answered as then.
+      const again = { ...next(author("gone"), [], receipt("delete-gone")), expected: gone.version }
+      assert.deepStrictEqual(yield* submit(again), { sequence: answer?.sequence, version: gone.version })
+      const view = yield* ThreadView
+      assert.deepInclude((yield* view.load(gone.id))?.state.info, { deleted: true })
+      // L15: a rebuild makes the same of what is left.
+      const live = yield* dump
+      yield* rebuild
+      assert.strictEqual(yield* dump, live)
+    }).pipe(Effect.provide(kept()))
   )
 
   it.effect("D6: loses nothing while its session has not ended; it ends, and the next round takes it", () =>
-    onFile((filename) =>
-      Effect.gen(function* () {
-        const thread = author("t")
-        yield* grow(thread, 2)
-        yield* remove(thread)
-        const before = yield* rowsOf(thread)
-        yield* upkeep
-        assert.deepStrictEqual(yield* rowsOf(thread), before)
-        yield* close(thread)
-        yield* TestClock.adjust(defaults.upkeepEveryMs)
-        yield* upkeep
-        assert.deepStrictEqual(yield* rowsOf(thread), { ...bare, events: 3 })
-        // What comes after all that goes on from the thread's last version.
-        const { submit } = yield* Commit
-        const committed = yield* submit(
-          next(thread, [{ type: "notice.recorded", turnId: null, message: "m" }])
-        )
-        assert.strictEqual(committed.version, thread.version)
-      }).pipe(Effect.provide(kept(filename)))
-    )
+    Effect.gen(function* () {
+      const thread = author("t")
+      yield* grow(thread, 2)
+      yield* remove(thread)
+      const before = yield* rowsOf(thread)
+      yield* upkeep
+      assert.deepStrictEqual(yield* rowsOf(thread), before)
+      yield* close(thread)
+      yield* TestClock.adjust(defaults.upkeepEveryMs)
+      yield* upkeep
+      assert.deepStrictEqual(yield* rowsOf(thread), { ...bare, events: 3 })
+      // What comes after all that goes on from the thread's last version.
+      const { submit } = yield* Commit
+      const committed = yield* submit(next(thread, [{ type: "notice.recorded", turnId: null, message: "m" }]))
+      assert.strictEqual(committed.version, thread.version)
+    }).pipe(Effect.provide(kept()))
   )
 
   it.effect("D6: a crash behind any step loses nothing else; a rebuild in between makes the same rows", () =>
@@ -187,47 +185,43 @@ describe("a deleted thread", () => {
   it.effect(
     "D6: is left in small steps, and commits go in between",
     () =>
-      onFile((filename) =>
-        Effect.gen(function* () {
-          const [gone, busy] = [author("gone"), author("busy")]
-          yield* grow(gone, 300)
-          yield* close(gone)
-          yield* remove(gone)
-          const { submit } = yield* Commit
-          const sql = yield* Sqlite.Reader
-          yield* submit(next(busy, [created]))
-          const left: Array<number> = []
-          const talk = Effect.gen(function* () {
-            for (let n = 0; n < 20; n++) {
-              yield* submit(next(busy, [{ type: "notice.recorded", turnId: null, message: `${n}` }]))
-              const [row] = yield* sql<{
-                n: number
-              }>`SELECT count(*) AS n FROM events WHERE stream = 'thread:gone'`
-              left.push(row?.n ?? 0)
-            }
-          })
-          yield* Effect.all([upkeep, talk], { concurrency: "unbounded" })
-          assert.isAbove(new Set(left).size, 2, "the steps were seen from in between")
-          assert.deepStrictEqual(yield* rowsOf(gone), bare)
-          assert.strictEqual((yield* rowsOf(busy)).events, 21)
-        }).pipe(Effect.provide(kept(filename)))
-      ),
+      Effect.gen(function* () {
+        const [gone, busy] = [author("gone"), author("busy")]
+        yield* grow(gone, 300)
+        yield* close(gone)
+        yield* remove(gone)
+        const { submit } = yield* Commit
+        const sql = yield* Sqlite.Reader
+        yield* submit(next(busy, [created]))
+        const left: Array<number> = []
+        const talk = Effect.gen(function* () {
+          for (let n = 0; n < 20; n++) {
+            yield* submit(next(busy, [{ type: "notice.recorded", turnId: null, message: `${n}` }]))
+            const [row] = yield* sql<{
+              n: number
+            }>`SELECT count(*) AS n FROM events WHERE stream = 'thread:gone'`
+            left.push(row?.n ?? 0)
+          }
+        })
+        yield* Effect.all([upkeep, talk], { concurrency: "unbounded" })
+        assert.isAbove(new Set(left).size, 2, "the steps were seen from in between")
+        assert.deepStrictEqual(yield* rowsOf(gone), bare)
+        assert.strictEqual((yield* rowsOf(busy)).events, 21)
+      }).pipe(Effect.provide(kept())),
     60_000
   )
 
   it.effect("E2: who missed what has gone is not told of a part of it", () =>
-    onFile((filename) =>
-      Effect.gen(function* () {
-        const thread = author("t")
-        yield* grow(thread, 2)
-        yield* close(thread)
-        yield* remove(thread)
-        const { eventsAfter } = yield* ThreadView
-        assert.isNotNull(yield* eventsAfter(thread.id, 4))
-        yield* upkeep
-        assert.isNull(yield* eventsAfter(thread.id, 4))
-      }).pipe(Effect.provide(kept(filename)))
-    )
+    Effect.gen(function* () {
+      const thread = author("t")
+      yield* grow(thread, 2)
+      yield* close(thread)
+      yield* remove(thread)
+      const { eventsAfter } = yield* ThreadView
+      assert.isNotNull(yield* eventsAfter(thread.id, 4))
+      yield* upkeep
+      assert.isNull(yield* eventsAfter(thread.id, 4))
+    }).pipe(Effect.provide(kept()))
   )
 
   it.effect("D6: also one that was deleted by a program that kept everything", () =>
@@ -242,7 +236,7 @@ describe("a deleted thread", () => {
           yield* Effect.forEach(undone, (statement) => sql.unsafe(statement))
         }).pipe(Effect.provide(storeAt(filename), { local: true }))
         yield* Effect.andThen(upkeep, rowsOf(thread)).pipe(
-          Effect.provide(kept(filename)),
+          Effect.provide(keptAt(filename)),
           Effect.tap((rows) => Effect.sync(() => assert.deepStrictEqual(rows, bare)))
         )
       })
@@ -262,31 +256,27 @@ describe("receipts", () => {
     )
 
   it.effect("D6: expire by age; until then the same command has the same answer", () =>
-    onFile((filename) =>
-      Effect.gen(function* () {
-        const thread = author("t")
-        const day = 86_400_000
-        yield* give(thread, "old", 0)
-        yield* give(thread, "young", 2 * day)
-        yield* TestClock.setTime(30 * day)
-        yield* upkeep
-        assert.deepStrictEqual(yield* idsLeft, ["old", "young"])
-        yield* TestClock.setTime(30 * day + 1)
-        yield* upkeep
-        assert.deepStrictEqual(yield* idsLeft, ["young"])
-      }).pipe(Effect.provide(kept(filename)))
-    )
+    Effect.gen(function* () {
+      const thread = author("t")
+      const day = 86_400_000
+      yield* give(thread, "old", 0)
+      yield* give(thread, "young", 2 * day)
+      yield* TestClock.setTime(30 * day)
+      yield* upkeep
+      assert.deepStrictEqual(yield* idsLeft, ["old", "young"])
+      yield* TestClock.setTime(30 * day + 1)
+      yield* upkeep
+      assert.deepStrictEqual(yield* idsLeft, ["young"])
+    }).pipe(Effect.provide(kept()))
   )
 
   it.effect("D6: expire by number, the oldest first", () =>
-    onFile((filename) =>
-      Effect.gen(function* () {
-        const thread = author("t")
-        for (let n = 0; n < 5; n++) yield* give(thread, `r${n}`, n)
-        yield* upkeep
-        assert.deepStrictEqual(yield* idsLeft, ["r2", "r3", "r4"])
-      }).pipe(Effect.provide(kept(filename, { receiptsMax: 3 })))
-    )
+    Effect.gen(function* () {
+      const thread = author("t")
+      for (let n = 0; n < 5; n++) yield* give(thread, `r${n}`, n)
+      yield* upkeep
+      assert.deepStrictEqual(yield* idsLeft, ["r2", "r3", "r4"])
+    }).pipe(Effect.provide(kept({ receiptsMax: 3 })))
   )
 })
 
@@ -299,19 +289,17 @@ describe("free pages", () => {
   it.effect(
     "D6: what a deleted thread took goes back to the file system, but for a reserve",
     () =>
-      onFile((filename) =>
-        Effect.gen(function* () {
-          const thread = author("t")
-          yield* grow(thread, 20, "long text ".repeat(10_000))
-          yield* close(thread)
-          const full = yield* pages("page_count")
-          assert.isAbove(full, 2_000)
-          yield* remove(thread)
-          yield* upkeep
-          assert.isAtMost(yield* pages("freelist_count"), 1_000)
-          assert.isBelow(yield* pages("page_count"), full - 1_000)
-        }).pipe(Effect.provide(kept(filename)))
-      ),
+      Effect.gen(function* () {
+        const thread = author("t")
+        yield* grow(thread, 20, "long text ".repeat(10_000))
+        yield* close(thread)
+        const full = yield* pages("page_count")
+        assert.isAbove(full, 2_000)
+        yield* remove(thread)
+        yield* upkeep
+        assert.isAtMost(yield* pages("freelist_count"), 1_000)
+        assert.isBelow(yield* pages("page_count"), full - 1_000)
+      }).pipe(Effect.provide(kept())),
     60_000
   )
 
@@ -335,7 +323,7 @@ describe("free pages", () => {
           assert.isAbove(free, 1_000)
           yield* upkeep
           assert.strictEqual(yield* pages("freelist_count"), free)
-        }).pipe(Effect.provide(kept(filename)))
+        }).pipe(Effect.provide(keptAt(filename)))
       })
     )
   )

@@ -11,17 +11,26 @@ import { end, manual, tell } from "../lifecycle/speech.ts"
 
 const minute = 60_000
 
+/** A word, and its answer. */
+const answered = (app: App, turn: string, to = thread) =>
+  Effect.andThen(app.say(turn, "[[text:Words]]", { to }), app.until(isSettled(turn), to))
+
+type Look = IdleSessions["Service"]["look"]
+
+/** In the server, which looks after its sessions when it is told to. */
+const looking = <E, R extends Mailboxes>(app: App, body: (look: Look) => Effect.Effect<void, E, R>) =>
+  app.use(Effect.flatMap(IdleSessions, ({ look }) => body(look)).pipe(Effect.provide(IdleSessions.layer)))
+
 /** Looks once a minute, for so many minutes; the first look is the one that finds the session at rest. */
 const rested = (app: App, minutes: number) =>
-  app.use(
+  looking(app, (look) =>
     Effect.gen(function* () {
-      const { look } = yield* IdleSessions
       yield* look
       for (let n = 0; n < minutes; n++) {
         yield* app.sleepThrough(minute)
         yield* look
       }
-    }).pipe(Effect.provide(IdleSessions.layer))
+    })
   )
 
 const idleMinutes = defaults.idleMs / minute
@@ -37,8 +46,7 @@ describe("a session that nobody uses", () => {
     "D9: is closed after a while, without a word of an error; the next message goes on from it",
     (app) =>
       Effect.gen(function* () {
-        yield* app.say("t1", "[[text:One]]")
-        yield* app.until(isSettled("t1"))
+        yield* answered(app, "t1")
         yield* rested(app, idleMinutes - 1)
         assert.strictEqual((yield* app.view()).session.status, "ready")
         yield* rested(app, idleMinutes)
@@ -75,21 +83,18 @@ describe("a session that nobody uses", () => {
 
   scenario("D9: a message in the meantime begins its rest anew", (app) =>
     Effect.gen(function* () {
-      yield* app.say("t1", "[[text:One]]")
-      yield* app.until(isSettled("t1"))
-      yield* app.use(
+      yield* answered(app, "t1")
+      yield* looking(app, (look) =>
         Effect.gen(function* () {
-          const { look } = yield* IdleSessions
           for (const turn of ["t2", "t3"]) {
             yield* look
             yield* app.sleepThrough(defaults.idleMs - minute)
-            yield* app.say(turn, "[[text:More]]")
-            yield* app.until(isSettled(turn))
+            yield* answered(app, turn)
             yield* app.sleepThrough(minute)
             yield* look
             assert.strictEqual((yield* app.view()).session.status, "ready")
           }
-        }).pipe(Effect.provide(IdleSessions.layer))
+        })
       )
       assert.lengthOf(opened(app), 1)
     })
@@ -97,15 +102,13 @@ describe("a session that nobody uses", () => {
 
   scenario("D9: a message at the very moment is sent once, on whichever session", (app) =>
     Effect.gen(function* () {
-      yield* app.say("t1", "[[text:One]]")
-      yield* app.until(isSettled("t1"))
-      yield* app.use(
+      yield* answered(app, "t1")
+      yield* looking(app, (look) =>
         Effect.gen(function* () {
-          const { look } = yield* IdleSessions
           yield* look
           yield* app.sleepThrough(defaults.idleMs)
           yield* Effect.all([look, app.say("t2", "[[id:t2]][[text:Two]]")], { concurrency: "unbounded" })
-        }).pipe(Effect.provide(IdleSessions.layer))
+        })
       )
       const view = yield* app.until(isSettled("t2"))
       assert.strictEqual(view.turn("t2").state, "completed")
@@ -120,8 +123,7 @@ describe("a session that nobody uses", () => {
     "D9: stays where its provider could not go on with the conversation",
     (app) =>
       Effect.gen(function* () {
-        yield* app.say("t1", "[[text:One]]")
-        yield* app.until(isSettled("t1"))
+        yield* answered(app, "t1")
         yield* rested(app, 3 * idleMinutes)
         assert.strictEqual((yield* app.view()).session.status, "ready")
         assert.lengthOf(app.control().live(), 1)
@@ -132,24 +134,20 @@ describe("a session that nobody uses", () => {
   scenario("D9: each is looked at by itself", (app) =>
     Effect.gen(function* () {
       const other = "thread-2" as ThreadId
-      yield* app.say("t1", "[[text:One]]")
-      yield* app.until(isSettled("t1"))
-      yield* app.say("u1", "[[text:One]]", { to: other })
-      yield* app.until(isSettled("u1"), other)
-      yield* app.use(
+      yield* answered(app, "t1")
+      yield* answered(app, "u1", other)
+      yield* looking(app, (look) =>
         Effect.gen(function* () {
-          const { look } = yield* IdleSessions
           yield* look
           yield* app.sleepThrough(defaults.idleMs - minute)
-          yield* app.say("u2", "[[text:Two]]", { to: other })
-          yield* app.until(isSettled("u2"), other)
+          yield* answered(app, "u2", other)
           yield* app.sleepThrough(minute)
           yield* look
           const mailboxes = yield* Mailboxes
           const closed = (yield* mailboxes.of(thread)).current().state.session
           assert.isFalse(closed.open)
           assert.isTrue((yield* mailboxes.of(other)).current().state.session.open)
-        }).pipe(Effect.provide(IdleSessions.layer))
+        })
       )
     })
   )

@@ -3,10 +3,18 @@ import { assert, describe } from "@effect/vitest"
 import { refuse } from "@turnkeeper/provider-kit/testing/control"
 import { Effect } from "effect"
 import { isSettled, scenario } from "./harness.ts"
-import type { View } from "./harness.ts"
+import type { App, View } from "./harness.ts"
 import { manual } from "./speech.ts"
 
 const outliving = { providers: [{ id: "scripted", capabilities: { outlivesServer: true } }] }
+
+/** The server is killed and the session lives on; the next server is refused when it opens it, once or always. */
+const comesBack = (app: App, refused: "always" | "next") =>
+  Effect.gen(function* () {
+    yield* app.kill("lives")
+    app.control()[refused]("open", refuse("Unavailable"))
+    yield* app.boot
+  })
 
 describe("L9: a session that outlived the server and could not be taken up", () => {
   scenario(
@@ -14,9 +22,7 @@ describe("L9: a session that outlived the server and could not be taken up", () 
     (app) =>
       Effect.gen(function* () {
         yield* manual(app, "t1")
-        yield* app.kill("lives")
-        app.control().next("open", refuse("Unavailable"))
-        yield* app.boot
+        yield* comesBack(app, "next")
         assert.lengthOf(app.control().live(), 1)
         assert.strictEqual((yield* app.view()).turn("t1").state, "running")
         yield* app.dispatch({ type: "thread.session.stop" })
@@ -32,9 +38,7 @@ describe("L9: a session that outlived the server and could not be taken up", () 
     (app) =>
       Effect.gen(function* () {
         yield* manual(app, "t1")
-        yield* app.kill("lives")
-        app.control().always("open", refuse("Unavailable"))
-        yield* app.boot
+        yield* comesBack(app, "always")
         yield* app.dispatch({ type: "thread.session.stop" })
         const view = yield* app.until(({ session }) => session.lastError !== null)
         assert.match(view.session.lastError ?? "", /could not be stopped/)
@@ -49,9 +53,7 @@ describe("L9: a session that outlived the server and could not be taken up", () 
     (app) =>
       Effect.gen(function* () {
         yield* manual(app, "t1")
-        yield* app.kill("lives")
-        app.control().always("open", refuse("Unavailable"))
-        yield* app.boot
+        yield* comesBack(app, "always")
         yield* app.dispatch({ type: "thread.turn.interrupt" })
         const view = yield* app.until(hasNotice)
         assert.strictEqual(view.turn("t1").state, "running")
@@ -67,9 +69,7 @@ describe("L9: a session that outlived the server and could not be taken up", () 
         yield* app.say("t1", "[[ask:make]]")
         const { requests } = yield* app.until((view) => view.requests.length === 1)
         const { requestId } = requests[0]!
-        yield* app.kill("lives")
-        app.control().always("open", refuse("Unavailable"))
-        yield* app.boot
+        yield* comesBack(app, "always")
         yield* app.dispatch({ type: "thread.request.answer", requestId, decision: "accept" })
         const view = yield* app.until(hasNotice)
         assert.deepStrictEqual(

@@ -5,6 +5,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import type { Scope } from "effect"
 import { spawn } from "node:child_process"
 import * as fs from "node:fs"
 import { DatabaseSync } from "node:sqlite"
@@ -50,7 +51,17 @@ const started = (directory: string) =>
       })
   )
 
+/** With time for several starts of the real server. */
+const onDamaged = (name: string, body: Effect.Effect<void, unknown, Scope.Scope>, isPossible = true) =>
+  it.live.skipIf(!isPossible)(name, () => body, 60_000)
+
 const threads = 20
+
+const threadsBegun = Effect.gen(function* () {
+  const { submit } = yield* Commit
+  for (let n = 0; n < threads; n++)
+    yield* submit(next(author(`t${n}`), [created, queued("a", "words ".repeat(500))]))
+})
 
 /** A directory with a database of many pages, closed in order: no side files. */
 const made = Effect.gen(function* () {
@@ -60,25 +71,18 @@ const made = Effect.gen(function* () {
   return directory
 })
 
-const write = (database: string) =>
-  Effect.gen(function* () {
-    const { submit } = yield* Commit
-    for (let n = 0; n < threads; n++)
-      yield* submit(next(author(`t${n}`), [created, queued("a", "words ".repeat(500))]))
-  }).pipe(Effect.provide(storeAt(database)))
+const write = (database: string) => threadsBegun.pipe(Effect.provide(storeAt(database)))
 
 /** As `made`, as a crash leaves it: with the log of what was not yet brought into the database. */
 const crashed = Effect.gen(function* () {
   const directory = join(yield* temporaryDirectory, "data")
   const source = yield* temporaryDirectory
   fs.mkdirSync(directory)
-  yield* Effect.gen(function* () {
-    const { submit } = yield* Commit
-    for (let n = 0; n < threads; n++)
-      yield* submit(next(author(`t${n}`), [created, queued("a", "words ".repeat(500))]))
+  const copied = Effect.sync(() => {
     for (const file of ["turnkeeper.db", "turnkeeper.db-wal"])
       fs.copyFileSync(join(source, file), join(directory, file))
-  }).pipe(Effect.provide(storeAt(join(source, "turnkeeper.db"))))
+  })
+  yield* Effect.andThen(threadsBegun, copied).pipe(Effect.provide(storeAt(join(source, "turnkeeper.db"))))
   return directory
 })
 
@@ -120,104 +124,87 @@ const hopeless: ReadonlyArray<readonly [string, (file: string) => void]> = [
   ["it is cut inside a page", (file) => fs.truncateSync(file, 10_000)]
 ]
 
+/** Each damages the write-ahead log of this size from there on, and what is left of it. */
+const fromThere: ReadonlyArray<readonly [string, (file: string, there: number, size: number) => void]> = [
+  ["cut: the commits before the cut are there, whole", (file, there) => fs.truncateSync(file, there)],
+  ["garbage in its middle: the commits before it are there, whole", garble]
+]
+
 describe("a damaged database", () => {
   for (const [what, damage] of hopeless) {
-    it.live(
+    onDamaged(
       `${what}: the start is refused with advice, and nothing of it is touched`,
-      () =>
-        Effect.gen(function* () {
-          const directory = yield* made
-          damage(databaseOf(directory))
-          const before = fs.readFileSync(databaseOf(directory))
-          refused(yield* started(directory), codes.failed, /damaged.*Nothing was changed/)
-          assert.isTrue(fs.readFileSync(databaseOf(directory)).equals(before))
-        }).pipe(Effect.scoped),
-      60_000
+      Effect.gen(function* () {
+        const directory = yield* made
+        damage(databaseOf(directory))
+        const before = fs.readFileSync(databaseOf(directory))
+        refused(yield* started(directory), codes.failed, /damaged.*Nothing was changed/)
+        assert.isTrue(fs.readFileSync(databaseOf(directory)).equals(before))
+      })
     )
   }
 
-  it.live(
+  onDamaged(
     "pages in its middle are garbage: what they hold is refused by type, at the start or when it is asked for",
-    () =>
-      Effect.gen(function* () {
-        const directory = yield* made
-        const size = fs.statSync(databaseOf(directory)).size
-        garble(databaseOf(directory), size >> 1, (size >> 1) + 16_384)
-        const ended = yield* started(directory)
-        if (ended.refusal !== null) refused(ended, codes.failed, /damaged|cannot be read/)
-        assert.isAtLeast(fs.statSync(databaseOf(directory)).size, size)
-      }).pipe(Effect.scoped),
-    60_000
+    Effect.gen(function* () {
+      const directory = yield* made
+      const size = fs.statSync(databaseOf(directory)).size
+      garble(databaseOf(directory), size >> 1, (size >> 1) + 16_384)
+      const ended = yield* started(directory)
+      if (ended.refusal !== null) refused(ended, codes.failed, /damaged|cannot be read/)
+      assert.isAtLeast(fs.statSync(databaseOf(directory)).size, size)
+    })
   )
 })
 
 describe("a damaged write-ahead log", () => {
-  it.live(
+  onDamaged(
     "whole: everything that was committed is there",
-    () =>
-      Effect.gen(function* () {
-        const directory = yield* crashed
-        works(yield* started(directory))
-        assert.strictEqual(count(directory), threads)
-      }).pipe(Effect.scoped),
-    60_000
+    Effect.gen(function* () {
+      const directory = yield* crashed
+      works(yield* started(directory))
+      assert.strictEqual(count(directory), threads)
+    })
   )
 
-  it.live(
-    "cut: the commits before the cut are there, whole",
-    () =>
-      Effect.gen(function* () {
-        const directory = yield* crashed
-        fs.truncateSync(walOf(directory), Math.floor(fs.statSync(walOf(directory)).size * 0.7))
-        works(yield* started(directory))
-        assert.isAbove(count(directory), 0)
-        assert.isBelow(count(directory), threads)
-      }).pipe(Effect.scoped),
-    60_000
-  )
-
-  it.live(
-    "garbage in its middle: the commits before it are there, whole",
-    () =>
+  for (const [what, damage] of fromThere) {
+    onDamaged(
+      what,
       Effect.gen(function* () {
         const directory = yield* crashed
         const { size } = fs.statSync(walOf(directory))
-        garble(walOf(directory), Math.floor(size * 0.7), size)
+        damage(walOf(directory), Math.floor(size * 0.7), size)
         works(yield* started(directory))
         assert.isAbove(count(directory), 0)
         assert.isBelow(count(directory), threads)
-      }).pipe(Effect.scoped),
-    60_000
-  )
+      })
+    )
+  }
 
-  it.live(
+  onDamaged(
     "garbage from its first byte: the database is as it was before it",
-    () =>
-      Effect.gen(function* () {
-        const directory = yield* made
-        const before = count(directory)
-        fs.writeFileSync(walOf(directory), Buffer.alloc(100_000, 0xa7))
-        works(yield* started(directory))
-        assert.strictEqual(count(directory), before)
-      }).pipe(Effect.scoped),
-    60_000
+    Effect.gen(function* () {
+      const directory = yield* made
+      const before = count(directory)
+      fs.writeFileSync(walOf(directory), Buffer.alloc(100_000, 0xa7))
+      works(yield* started(directory))
+      assert.strictEqual(count(directory), before)
+    })
   )
 })
 
 describe("the other files", () => {
-  it.live(
+  onDamaged(
     "a lock file that says nothing is nobody's; a guard that is no lock is refused with advice",
-    () =>
-      Effect.gen(function* () {
-        const directory = yield* made
-        fs.writeFileSync(join(directory, "lock"), Buffer.alloc(1_000, 0xff))
-        works(yield* started(directory))
-        fs.writeFileSync(join(directory, "lock.guard"), Buffer.alloc(8_192, 0x55))
-        refused(yield* started(directory), codes.failed, /lock\.guard.*Remove that file/)
-        fs.rmSync(join(directory, "lock.guard"))
-        works(yield* started(directory))
-      }).pipe(Effect.scoped),
-    60_000
+    Effect.gen(function* () {
+      const directory = yield* made
+      fs.writeFileSync(join(directory, "lock"), Buffer.alloc(1_000, 0xff))
+      works(yield* started(directory))
+      fs.writeFileSync(join(directory, "lock.guard"), Buffer.alloc(8_192, 0x55))
+      refused(yield* started(directory), codes.failed, /lock\.guard.*Remove that file/)
+      fs.rmSync(join(directory, "lock.guard"))
+      works(yield* started(directory))
+    })
   )
 
   for (const [what, damage] of [
@@ -225,48 +212,43 @@ describe("the other files", () => {
     ["is empty", (file: string) => fs.writeFileSync(file, "")],
     ["is cut", (file: string) => fs.writeFileSync(file, "abc")]
   ] as const) {
-    it.live(
+    onDamaged(
       `a token file that ${what} is refused by its exit code, and not replaced`,
-      () =>
-        Effect.gen(function* () {
-          const directory = yield* made
-          const token = join(directory, "token")
-          damage(token)
-          const before = fs.statSync(token).size
-          refused(yield* started(directory), codes.allowed, /token/)
-          assert.strictEqual(fs.statSync(token).size, before)
-        }).pipe(Effect.scoped),
-      60_000
+      Effect.gen(function* () {
+        const directory = yield* made
+        const token = join(directory, "token")
+        damage(token)
+        const before = fs.statSync(token).size
+        refused(yield* started(directory), codes.allowed, /token/)
+        assert.strictEqual(fs.statSync(token).size, before)
+      })
     )
   }
 
-  it.live(
+  onDamaged(
     "a database that is a directory is refused",
-    () =>
-      Effect.gen(function* () {
-        const directory = yield* made
-        fs.rmSync(databaseOf(directory))
-        fs.mkdirSync(databaseOf(directory))
-        refused(yield* started(directory), codes.failed, /cannot be/)
-      }).pipe(Effect.scoped),
-    60_000
+    Effect.gen(function* () {
+      const directory = yield* made
+      fs.rmSync(databaseOf(directory))
+      fs.mkdirSync(databaseOf(directory))
+      refused(yield* started(directory), codes.failed, /cannot be/)
+    })
   )
 
-  it.live.skipIf(!canMount)(
+  onDamaged(
     "a file system that is read-only is refused with advice, and works again when it is not",
-    () =>
-      Effect.gen(function* () {
-        const disk = yield* smallDisk
-        const directory = join(disk.directory, "data")
-        fs.mkdirSync(directory)
-        yield* write(databaseOf(directory))
-        assert.isTrue(yield* disk.readOnly(true))
-        const elsewhere = yield* started(directory)
-        refused(elsewhere, codes.failed, /read-only|cannot be used/)
-        assert.isTrue(yield* disk.readOnly(false))
-        assert.strictEqual(count(directory), threads)
-        works(yield* started(directory))
-      }).pipe(Effect.scoped),
-    60_000
+    Effect.gen(function* () {
+      const disk = yield* smallDisk
+      const directory = join(disk.directory, "data")
+      fs.mkdirSync(directory)
+      yield* write(databaseOf(directory))
+      assert.isTrue(yield* disk.readOnly(true))
+      const elsewhere = yield* started(directory)
+      refused(elsewhere, codes.failed, /read-only|cannot be used/)
+      assert.isTrue(yield* disk.readOnly(false))
+      assert.strictEqual(count(directory), threads)
+      works(yield* started(directory))
+    }),
+    canMount
   )
 })

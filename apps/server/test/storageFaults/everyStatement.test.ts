@@ -7,13 +7,13 @@
  * `TURNKEEPER_TEST_DEEP=1` breaks each place by itself, with every error, once and several times in a row.
  */
 import { assert, describe } from "@effect/vitest"
+import { breakDisk, errors, mendDisk, places } from "@turnkeeper/testkit/simulation/Disk"
+import type { DiskFault, Place } from "@turnkeeper/testkit/simulation/Disk"
 import { Effect } from "effect"
 import { conversation, rest, truthful, turns } from "../lifecycle/conversation.ts"
 import type { Turn } from "../lifecycle/conversation.ts"
 import type { App } from "../lifecycle/harness.ts"
-import { isSettled, scenario } from "../lifecycle/harness.ts"
-import { breakDisk, errors, mendDisk, places } from "./brokenDisk.ts"
-import type { Failing, Place } from "./brokenDisk.ts"
+import { isSettled, Onlooker, scenario } from "../lifecycle/harness.ts"
 
 const deep = process.env["TURNKEEPER_TEST_DEEP"] === "1"
 
@@ -34,21 +34,19 @@ const stride: Readonly<Record<Place, number>> = {
   read: 11
 }
 
-const kinds = Object.keys(errors) as ReadonlyArray<Failing["error"]>
+const kinds = Object.keys(errors) as ReadonlyArray<DiskFault["error"]>
 
-type Way = Omit<Failing, "file">
-
-const allWays = (place: Place): ReadonlyArray<Way> =>
+const allWays = (place: Place): ReadonlyArray<DiskFault> =>
   Array.from({ length: passed[place] }, (_, before) =>
     kinds.flatMap((error) =>
       [true, false].flatMap((undoes) =>
-        [1, 5].map((times): Way => ({ place, at: before + 1, error, undoes, times, every: null }))
+        [1, 5].map((times): DiskFault => ({ place, at: before + 1, error, undoes, times }))
       )
     )
   ).flat()
 
-const someWays = (place: Place): ReadonlyArray<Way> =>
-  Array.from({ length: stride[place] }, (_, before): Way => ({
+const someWays = (place: Place): ReadonlyArray<DiskFault> =>
+  Array.from({ length: stride[place] }, (_, before): DiskFault => ({
     place,
     at: before + 1,
     error: kinds[before % kinds.length]!,
@@ -57,16 +55,16 @@ const someWays = (place: Place): ReadonlyArray<Way> =>
     every: stride[place]
   }))
 
-const named = ({ place, at, error, undoes, times, every }: Way) =>
-  `${place} ${at}${every === null ? "" : ` and each ${every}th behind it`}: ${error}, ${times} in a row${
+const named = ({ place, at, error, undoes, times, every }: DiskFault) =>
+  `${place} ${at}${every === undefined ? "" : ` and each ${every}th behind it`}: ${error}, ${times} in a row${
     undoes ? ", undone by SQLite" : ""
   }`
 
 /** What was acknowledged is there, and every turn has its true end. */
-const survives = (app: App, way: Way) =>
+const survives = (app: App, way: DiskFault) =>
   Effect.gen(function* () {
     const told = new Set<Turn>()
-    breakDisk({ file: app.database, ...way })
+    breakDisk(app.database, way, Onlooker)
     yield* conversation(app, told)
     yield* rest(app)
     const count = yield* Effect.sync(mendDisk)
@@ -86,7 +84,7 @@ describe("the database fails at each place", () => {
   for (const place of places) {
     scenario(`${place}: the conversation passes fewer places than are tried`, (app) =>
       Effect.gen(function* () {
-        const way = { place, at: Infinity, error: "full", undoes: false, times: 1, every: null } as const
+        const way = { place, at: Infinity, error: "full", undoes: false, times: 1 } as const
         const count = yield* survives(app, way)
         assert.isAbove(count, 0)
         assert.isBelow(count, passed[place])

@@ -2,7 +2,7 @@
  * A disk that fails when it is told to, with SQLite's own errors: it sits in `node:sqlite` itself, below every
  * client, so that what the server makes of such an error is the real thing. One process, one disk.
  *
- * Only what the server does for itself is broken, not what the judge reads.
+ * Only what the server does for itself is broken, not what is read to judge it.
  */
 import { Cause, Context, Effect, Fiber } from "effect"
 import { DatabaseSync, StatementSync } from "node:sqlite"
@@ -12,11 +12,13 @@ import { DatabaseSync, StatementSync } from "node:sqlite"
  * is told that it failed.
  */
 export type Place = "prepare" | "step" | "commit denied" | "commit unheard" | "read"
+export const places: ReadonlyArray<Place> = ["prepare", "step", "commit denied", "commit unheard", "read"]
 
 /** SQLite's extended result codes, with what it says. Each may pass. */
-const errors = {
+export const errors = {
   full: [13, "database or disk is full"],
   write: [10 | (3 << 8), "disk I/O error"],
+  sync: [10 | (4 << 8), "disk I/O error"],
   read: [10 | (1 << 8), "disk I/O error"],
   busy: [5, "database is locked"]
 } as const
@@ -26,6 +28,8 @@ export interface DiskFault {
   /** The first that fails, counted from 1, and how many of them in a row. */
   readonly at: number
   readonly times: number
+  /** And again after so many. */
+  readonly every?: number
   readonly error: keyof typeof errors
   /** SQLite may undo the whole transaction on such an error, or leave that to us. */
   readonly undoes: boolean
@@ -35,18 +39,28 @@ export interface DiskFault {
 const Bystander = Context.Reference<boolean>("testkit/simulation/Bystander", { defaultValue: () => false })
 export const asBystander = Effect.provideService(Bystander, true)
 
-let broken: { readonly file: string; readonly fault: DiskFault } | null = null
+let broken: {
+  readonly file: string
+  readonly fault: DiskFault
+  readonly spares: Context.Reference<boolean>
+} | null = null
 let passed = 0
 let failures = 0
 
-/** From now on; the count begins anew. */
-export const breakDisk = (file: string, fault: DiskFault): void => {
-  broken = { file, fault }
+/** From now on, except where `spares` is set; the count begins anew. */
+export const breakDisk = (
+  file: string,
+  fault: DiskFault,
+  spares: Context.Reference<boolean> = Bystander
+): void => {
+  broken = { file, fault, spares }
   passed = 0
 }
 
-export const mendDisk = (): void => {
+/** The disk works again. How many places of the kind were passed since it was told to fail. */
+export const mendDisk = (): number => {
   broken = null
+  return passed
 }
 
 /** How often the disk has failed since the last time this was asked. */
@@ -91,16 +105,18 @@ const real = {
   all: StatementSync.prototype.all
 }
 
-const isServers = () => {
+const isServers = (spares: Context.Reference<boolean>) => {
   const fiber = Fiber.getCurrent()
-  return fiber !== undefined && !Context.get(fiber.context, Bystander)
+  return fiber !== undefined && !Context.get(fiber.context, spares)
 }
 
 const isHit = (of: DatabaseSync, place: Place): boolean => {
-  if (broken?.fault.place !== place || of.location() !== broken.file || !isServers()) return false
+  if (broken?.fault.place !== place || of.location() !== broken.file) return false
+  if (!isServers(broken.spares)) return false
   passed += 1
-  const { at, times } = broken.fault
-  return passed >= at && passed < at + times
+  const { at, every, times } = broken.fault
+  const since = passed - at
+  return since >= 0 && (every === undefined ? since : since % every) < times
 }
 
 const fail = (of: DatabaseSync): never => {
