@@ -141,7 +141,11 @@ describe("the judgement after a run", () => {
       const subscription = `${method}/${subscriptions++}`
       line.result({ subscription })
       const items = method.endsWith("Shell")
-        ? [{ type: "snapshot", epoch: "e", projects: [], threads: rows }, { type: "synchronized" }]
+        ? [
+            { type: "snapshot", epoch: "e", projects: [], threads: rows.slice(0, 100) },
+            ...rows.slice(100).map((row) => ({ type: "thread", row })),
+            { type: "synchronized" }
+          ]
         : [
             {
               type: "snapshot",

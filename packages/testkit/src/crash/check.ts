@@ -161,6 +161,8 @@ const shellRows = async (client: Client) => {
   const shell = await client.subscribe<ShellItem>("orchestration.subscribeShell")
   for await (const item of shell) {
     if (item.type === "snapshot") for (const row of item.threads) rows.set(row.threadId, row)
+    // A long list does not fit into its snapshot.
+    if (item.type === "thread") rows.set(item.row.threadId, item.row)
     if (item.type === "synchronized") break
   }
   return rows
