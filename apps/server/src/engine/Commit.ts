@@ -26,9 +26,10 @@ import {
 } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
+import type { Rebuilt } from "../maintenance/remake.ts"
+import { fileOf, leftCleared, remade } from "../maintenance/remake.ts"
 import type { Batch, Step } from "../projection/Batch.ts"
-import type { Rebuilt } from "../projection/Projection.ts"
-import { isOutdated, rebuildAll, writesOf as tableWritesOf } from "../projection/Projection.ts"
+import { isOutdated, writesOf as tableWritesOf } from "../projection/Projection.ts"
 import type { NewEvent } from "../store/EventLog.ts"
 import { append, newestSequence, projectStream, threadStream, versionsOf } from "../store/EventLog.ts"
 import type { Deletion } from "../store/Forgetting.ts"
@@ -92,7 +93,7 @@ export class Commit extends Context.Service<
       const log = yield* openLog(sql)
       const queue = yield* Effect.acquireRelease(Queue.bounded<Job>(limits.waiting), giveUp)
 
-      if (yield* unavailable(isOutdated(sql))) yield* rebuildWith(sql, log)
+      if (yield* unavailable(isOutdated(sql))) yield* Effect.flatMap(fileOf(sql), remade)
       yield* Effect.forkScoped(run(queue, { sql, log, publish: feed.publish }))
 
       const enqueue = <A, E>(jobOf: (done: Deferred.Deferred<A, E>) => Job) =>
@@ -118,9 +119,7 @@ export class Commit extends Context.Service<
             Effect.map((receipts) => receipts.get(commandId) ?? null),
             unavailable
           ),
-        rebuild: enqueue<Rebuilt, StorageUnavailable>((done) =>
-          job(done, (door) => rebuildWith(door.sql, door.log))
-        ),
+        rebuild: enqueue<Rebuilt, StorageUnavailable>((done) => job(done, ({ sql }) => rebuildWith(sql))),
         upkeep: <A>(step: Upkeep<A>) =>
           enqueue<A, StorageUnavailable>((done) => job(done, (door) => upkeepWith(door.sql, door.log, step))),
         lend: <A>(work: Effect.Effect<A, StorageUnavailable>) =>
@@ -324,16 +323,9 @@ const transaction = <A, E>(sql: SqlClient, body: Effect.Effect<A, E>): Effect.Ef
     Effect.onError(() => Effect.ignore(sql`ROLLBACK`))
   )
 
-const rebuildWith = (sql: SqlClient, log: Log) =>
-  transaction(sql, rebuildAll(sql)).pipe(
-    Effect.tap(({ events, unreadable }) =>
-      events + unreadable === 0
-        ? Effect.void
-        : Effect.logInfo(`Rebuilt the tables: ${events} events, ${unreadable} unreadable`)
-    ),
-    Effect.onError(() => Effect.sync(log.forget)),
-    unavailable
-  )
+/** By connections of its own, and without a trace: this one has nothing open meanwhile. */
+const rebuildWith = (sql: SqlClient) =>
+  Effect.flatMap(fileOf(sql), (file) => Effect.tap(remade(file), leftCleared(file)))
 
 const upkeepWith = <A>(sql: Writer["Service"], log: Log, step: Upkeep<A>) =>
   transaction(sql, step(sql)).pipe(

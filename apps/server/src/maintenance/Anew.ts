@@ -1,12 +1,12 @@
 /**
  * Reads the log from its beginning and fills tables from it, page by page, on connections of its own: no effect
- * and no statement per event. By the very rules of the commit (`foldedFrom`, `writesOf`), so that it makes the
- * same rows (L15).
+ * and no statement per event. By the very rules of the commit (`foldedFrom`, what each table `writes`), so that it
+ * makes the same rows (L15).
  */
 import type { ThreadId } from "@turnkeeper/domain/ids"
 import type { ThreadState } from "@turnkeeper/domain/thread/State"
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite"
-import { foldedFrom, writesOf } from "../projection/Projection.ts"
+import { foldedFrom, projections } from "../projection/Projection.ts"
 import type { Row, StoredRecord } from "../store/EventLog.ts"
 import { recordReader } from "../store/EventLog.ts"
 import type { HalfForgotten, Kept } from "../store/Forgetting.ts"
@@ -25,8 +25,15 @@ export interface Page {
   readonly complete: boolean
 }
 
-/** Large, because what begins and ends within one page is written once. */
+/** Large, so that the rows of one table are written together: a page of the file that takes many of them, once. */
 const pageBounds = { rows: 4_096, bytes: 8 * 1024 * 1024 } as const
+
+/**
+ * Events that are folded together: enough that most of what begins among them ends there, too, and is written once;
+ * few enough that their states are of no use any more when the memory is looked through, which costs more than
+ * folding does.
+ */
+const foldedAtOnce = 512
 
 /** Goes on where the last page ended. Holds one open state per thread in memory. */
 export const readingLog = (database: DatabaseSync): (() => Page) => {
@@ -41,11 +48,21 @@ export const readingLog = (database: DatabaseSync): (() => Page) => {
   read.setReturnArrays(true)
   const recordOf = recordReader()
   const states = new Map<ThreadId, ThreadState>()
-  const newest = Number(database.prepare("SELECT max(sequence) AS newest FROM events").get()?.["newest"] ?? 1)
+  const newest = Number(database.prepare("SELECT max(sequence) AS newest FROM events").get()?.["newest"] ?? 0)
   let after = 0
   return () => {
-    const records: Array<StoredRecord> = []
+    // Table by table, because one page of the file has the rows of one table.
+    const tables = projections.map((): Array<Write> => [])
+    let records: Array<StoredRecord> = []
+    const fold = () => {
+      const batch = foldedFrom(states, records, forgotten)
+      for (const [index, { writes }] of projections.entries()) {
+        for (const write of writes(batch)) if (write.rows.length > 0) tables[index]?.push(write)
+      }
+      records = []
+    }
     let rows = 0
+    let events = 0
     let bytes = 0
     for (const cells of read.iterate(after, pageBounds.rows) as unknown as Iterable<RowCells>) {
       const row = rowOf(cells)
@@ -53,14 +70,19 @@ export const readingLog = (database: DatabaseSync): (() => Page) => {
       rows += 1
       bytes += row.payload.length
       const record = recordOf(row)
-      if (record !== null) records.push(record)
+      if (record !== null) {
+        records.push(record)
+        events += 1
+      }
+      if (records.length === foldedAtOnce) fold()
       if (bytes >= pageBounds.bytes) break
     }
+    fold()
     return {
-      writes: writesOf(foldedFrom(states, records, forgotten)),
-      events: records.length,
-      unreadable: rows - records.length,
-      share: Math.min(1, after / newest),
+      writes: tables.flat(),
+      events,
+      unreadable: rows - events,
+      share: newest === 0 ? 1 : Math.min(1, after / newest),
       complete: rows < pageBounds.rows && bytes < pageBounds.bytes
     }
   }

@@ -13,7 +13,8 @@ import { Context, Effect, Layer, Queue, Stream } from "effect"
 import { Worker } from "node:worker_threads"
 import { Commit } from "../engine/Commit.ts"
 import { Reader } from "../store/Sqlite.ts"
-import { unavailable } from "../store/storageFault.ts"
+import { attempt, unavailable } from "../store/storageFault.ts"
+import { fileOf } from "./remake.ts"
 import type { Counts, Said, WorkerData } from "./rebuildThread.ts"
 import { clearStep, countLeft, inTransaction, openShadow } from "./shadow.ts"
 
@@ -42,9 +43,7 @@ export class Rebuild extends Context.Service<
       const sql = yield* Reader
       let busy = false
 
-      const filename = unavailable(
-        sql<{ file: string }>`SELECT file FROM pragma_database_list WHERE name = 'main'`
-      ).pipe(Effect.map(([main]) => main?.file ?? ""))
+      const filename = fileOf(sql)
 
       const cleared = Effect.gen(function* () {
         const [left] = yield* unavailable(sql.unsafe<{ n: number }>(countLeft))
@@ -113,16 +112,6 @@ const itemsOf = (run: Rebuild["Service"]["run"]) =>
         yield* Queue.end(items)
       }).pipe(Effect.catch((error) => Queue.fail(items, error))),
     { bufferSize: 2, strategy: "sliding" }
-  )
-
-const attempt = <A>(body: () => A): Effect.Effect<A, StorageUnavailable> =>
-  Effect.try({ try: body, catch: (cause) => cause }).pipe(
-    Effect.catch((cause) =>
-      Effect.andThen(
-        Effect.logError("What a rebuilding has left could not be cleared away", cause),
-        new StorageUnavailable({ retryable: true })
-      )
-    )
   )
 
 /** A turn that is not given back in this time is taken back, with the thread. Far longer than one takes. */

@@ -11,11 +11,10 @@ import { DatabaseSync } from "node:sqlite"
 import { once } from "node:events"
 import type { MessagePort } from "node:worker_threads"
 import { parentPort, workerData } from "node:worker_threads"
-import { projectionVersion } from "../projection/Projection.ts"
 import { resultCode } from "../store/Connection.ts"
 import type { Page, Run } from "./Anew.ts"
 import { readingLog, runsOf } from "./Anew.ts"
-import { createShadow, inTransaction, openShadow, shadowOf, switchOver } from "./shadow.ts"
+import { concluded, createShadow, inTransaction, openShadow, shadowOf } from "./shadow.ts"
 
 export const entry = import.meta.url
 
@@ -111,12 +110,7 @@ const rebuild = async (
       counts = plus(counts, page)
       for (const run of runs(page.writes)) run()
     }
-    write
-      .prepare(
-        "INSERT INTO meta (key, value) VALUES ('projections', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
-      )
-      .run(String(projectionVersion))
-    switchOver(write)
+    concluded(write)
   })
   say({ type: "done", counts: { ...counts, share: 1 } })
 }

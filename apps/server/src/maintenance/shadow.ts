@@ -6,7 +6,7 @@
  * its names when no rebuilding is under way can go, whether a crash came before the change or behind it.
  */
 import { DatabaseSync } from "node:sqlite"
-import { projections } from "../projection/Projection.ts"
+import { projections, projectionVersion } from "../projection/Projection.ts"
 import { searchIndex } from "../projection/searchIndex.ts"
 import { withinBounds } from "../store/rows.ts"
 
@@ -58,7 +58,7 @@ export const createShadow = (database: DatabaseSync) => {
  * The schema itself is written to because the indexes have to keep their names, and SQLite has no statement
  * that renames one. Both sets were made by the same statements, so that only their pages differ.
  */
-export const switchOver = (database: DatabaseSync) => {
+const switchOver = (database: DatabaseSync) => {
   const all = [...tables, ...ofSearchIndex]
   const pages = new Map(
     partsOf(database, all.map(shadowOf)).map(({ name, rootpage }) => [name, rootpage] as const)
@@ -78,6 +78,30 @@ export const switchOver = (database: DatabaseSync) => {
   // Every connection reads the schema anew.
   database.exec(`PRAGMA schema_version = ${version + 1}; PRAGMA writable_schema = OFF`)
 }
+
+/** Ends a rebuilding: the second set comes into use, as what this program makes. Call like `switchOver`. */
+export const concluded = (database: DatabaseSync) => {
+  setVersion(database)
+  switchOver(database)
+}
+
+/** The tables in use are what this program makes of the log. */
+export const setVersion = (database: DatabaseSync) =>
+  database
+    .prepare(
+      "INSERT INTO meta (key, value) VALUES ('projections', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+    )
+    .run(String(projectionVersion))
+
+/** Neither the log nor a table has anything: so it is in a new database, and there is nothing to make. */
+export const isEmpty = (database: DatabaseSync): boolean =>
+  database
+    .prepare(
+      `SELECT 1 WHERE ${["events", ...projections.map(({ table }) => table)]
+        .map((table) => `EXISTS (SELECT 1 FROM ${table})`)
+        .join(" OR ")}`
+    )
+    .get() === undefined
 
 /** Of one step of clearing away. */
 const stepBounds = { rows: 500, bytes: 4 * 1024 * 1024 } as const

@@ -8,15 +8,15 @@
  */
 import { Effect } from "effect"
 import * as fs from "node:fs"
-import { DatabaseSync } from "node:sqlite"
+import type { DatabaseSync } from "node:sqlite"
 import { join } from "node:path"
-import type { Rebuilt } from "../projection/Projection.ts"
 import { isOutdated, projections } from "../projection/Projection.ts"
 import { migrated } from "../store/Migrations.ts"
 import * as Sqlite from "../store/Sqlite.ts"
-import { readingLog, runsOf } from "./Anew.ts"
 import { CopyFailed, backup } from "./backup.ts"
-import { clearStep, createShadow, inTransaction, openShadow, shadowOf } from "./shadow.ts"
+import type { Rebuilt } from "./remake.ts"
+import { filling, openBoth, stepwise } from "./remake.ts"
+import { shadowOf } from "./shadow.ts"
 
 export interface Difference {
   readonly table: string
@@ -78,10 +78,14 @@ const inspected = (copy: string) =>
 
 const compared = (copy: string, outdated: boolean, told: Told) =>
   Effect.acquireUseRelease(
-    attempt(() => ({ write: openShadow(copy), read: new DatabaseSync(copy, { readOnly: true }) })),
+    attempt(() => openBoth(copy)),
     ({ read, write }) =>
       Effect.gen(function* () {
-        const rebuilt = yield* filled(write, read, (share) => told("reading", share))
+        // A copy that nobody needs after a power cut.
+        yield* attempt(() => write.exec("PRAGMA synchronous = OFF"))
+        const rebuilt = yield* stepwise(attempt, filling(write, read), (share) =>
+          Effect.sync(() => told("reading", share))
+        )
         const differences: Array<Difference> = []
         for (const [index, { table }] of outdated ? [] : projections.entries()) {
           told("comparing", index / projections.length)
@@ -97,40 +101,6 @@ const compared = (copy: string, outdated: boolean, told: Told) =>
         write.close()
       })
   )
-
-/** Makes the second set of the tables, a page of the log at a time. */
-const filled = Effect.fnUntraced(function* (
-  write: DatabaseSync,
-  read: DatabaseSync,
-  told: (share: number) => void
-) {
-  const next = yield* attempt(() => {
-    // A copy that nobody needs after a power cut.
-    write.exec("PRAGMA synchronous = OFF")
-    while (inTransaction(write, () => clearStep(write))) continue
-    inTransaction(write, () => createShadow(write))
-    return readingLog(read)
-  })
-  const runs = runsOf(write, shadowOf)
-  let events = 0
-  let unreadable = 0
-  for (let complete = false; !complete;) {
-    const page = yield* attempt(() => {
-      const page = next()
-      inTransaction(write, () => {
-        for (const run of runs(page.writes)) run()
-      })
-      return page
-    })
-    events += page.events
-    unreadable += page.unreadable
-    complete = page.complete
-    told(page.share)
-    yield* Effect.yieldNow
-  }
-  const rebuilt: Rebuilt = { events, unreadable }
-  return rebuilt
-})
 
 const difference = (database: DatabaseSync, table: string): Difference => {
   const rows = (name: string) => `SELECT * FROM ${name} ${table === "projects" ? "" : whole}`

@@ -1,5 +1,5 @@
 /**
- * All tables that follow from the log, and their rebuilding from it.
+ * All tables that follow from the log, and how they follow from it.
  *
  * Law L15: rebuilt from nothing they hold the same rows, to the byte, as when they were kept commit by
  * commit.
@@ -12,9 +12,8 @@ import { Effect } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { ProjectRecord } from "../engine/Change.ts"
 import type { StoredRecord } from "../store/EventLog.ts"
-import { isThreadRecord, readLog } from "../store/EventLog.ts"
+import { isThreadRecord } from "../store/EventLog.ts"
 import type { Kept } from "../store/Forgetting.ts"
-import { halfForgotten } from "../store/Forgetting.ts"
 import type { Write } from "../store/rows.ts"
 import { runRows } from "../store/rows.ts"
 import type { Batch, Projection, Step } from "./Batch.ts"
@@ -22,7 +21,6 @@ import * as Items from "./Items.ts"
 import * as Messages from "./Messages.ts"
 import * as Projects from "./Projects.ts"
 import * as Requests from "./Requests.ts"
-import { removeAll } from "./searchIndex.ts"
 import * as Sessions from "./Sessions.ts"
 import * as ThreadStates from "./ThreadStates.ts"
 import * as Threads from "./Threads.ts"
@@ -61,40 +59,6 @@ export const isOutdated = (sql: SqlClient) =>
     sql<{ value: string }>`SELECT value FROM meta WHERE key = 'projections'`,
     ([row]) => row?.value !== String(projectionVersion)
   )
-
-export interface Rebuilt {
-  readonly events: number
-  readonly unreadable: number
-}
-
-/**
- * Empties the tables and fills them from the log, page by page. Call only inside the commit's transaction:
- * readers see the old rows until it commits. Holds one open state per thread in memory.
- */
-export const rebuildAll = Effect.fnUntraced(function* (sql: SqlClient) {
-  yield* removeAll(sql)
-  yield* Effect.forEach(projections, ({ table }) => sql.unsafe(`DELETE FROM ${table}`), { discard: true })
-  const states = new Map<ThreadId, ThreadState>()
-  const forgotten = yield* halfForgotten(sql)
-  let events = 0
-  let unreadable = 0
-  for (let after = 0, complete = false; !complete;) {
-    const page = yield* readLog(sql, after, pageBounds)
-    yield* applyAll(sql, foldedFrom(states, page.records, forgotten))
-    events += page.records.length
-    unreadable += page.unreadable
-    after = page.next
-    complete = page.complete
-    // The rest of the process gets its turn between two pages.
-    yield* Effect.yieldNow
-  }
-  yield* sql`INSERT INTO meta (key, value) VALUES ('projections', ${String(projectionVersion)})
-    ON CONFLICT (key) DO UPDATE SET value = excluded.value`
-  const rebuilt: Rebuilt = { events, unreadable }
-  return rebuilt
-})
-
-const pageBounds = { rows: 2_000, bytes: 4 * 1024 * 1024 }
 
 /**
  * The records as a batch. `states` holds the state that each thread has come to and is brought up to date; of

@@ -54,7 +54,3 @@ export const removeWhere = (
       SELECT 'delete', search_id, text FROM messages WHERE ${where} AND search_id IS NOT NULL`,
     [...cells]
   )
-
-/** Before all rows go. */
-export const removeAll = (sql: SqlClient): Effect.Effect<unknown, SqlError> =>
-  sql`INSERT INTO message_search (message_search) VALUES ('delete-all')`

@@ -6,8 +6,6 @@
  * its versions dense from there. So its id is never given again, and a rebuild makes the same rows (L15).
  */
 import type { ThreadId } from "@turnkeeper/domain/ids"
-import { Effect } from "effect"
-import type { SqlClient } from "effect/sql/SqlClient"
 import type { Write } from "./rows.ts"
 import { insertInto } from "./rows.ts"
 
@@ -30,10 +28,6 @@ export type Kept = ReadonlySet<number>
 export const kept = (deleted: number, newest: number): Kept => new Set([1, deleted, newest])
 
 /** Every thread that has lost a part of its history already: what is left beside the kept events is no history. */
-export const halfForgotten = (sql: SqlClient) =>
-  Effect.map(sql.unsafe<HalfForgotten>(halfForgottenRows), keptOf)
-
-/** The statement behind it, for connections of another kind. */
 export const halfForgottenRows = `SELECT thread_id AS id, deleted_version AS deleted, newest_version AS newest
   FROM forgetting WHERE newest_version IS NOT NULL`
 

@@ -5,6 +5,7 @@
 import { StorageUnavailable } from "@turnkeeper/contracts/Errors"
 import { Effect } from "effect"
 import type { SqlError } from "effect/sql/SqlError"
+import { resultCode } from "./Connection.ts"
 import { resultCodeOf } from "./Sqlite.ts"
 
 export type Fault =
@@ -18,8 +19,9 @@ const passing = new Set([5, 6, 7, 8, 10, 13, 14])
 /** Damaged, or not a database. */
 const lasting = new Set([11, 26])
 
-export const faultOf = (error: SqlError): Fault => {
-  const code = resultCodeOf(error)
+export const faultOf = (error: SqlError): Fault => faultOfCode(resultCodeOf(error))
+
+const faultOfCode = (code: number | null): Fault => {
   if (code !== null && passing.has(code)) return { type: "storage", retryable: true }
   if (code !== null && lasting.has(code)) return { type: "storage", retryable: false }
   return { type: "change" }
@@ -29,10 +31,25 @@ export const faultOf = (error: SqlError): Fault => {
 export const unavailable = <A, R>(
   read: Effect.Effect<A, SqlError, R>
 ): Effect.Effect<A, StorageUnavailable, R> =>
-  Effect.catchTag(read, "SqlError", (error) => {
-    const fault = faultOf(error)
-    return Effect.andThen(
+  Effect.catchTag(read, "SqlError", (error) =>
+    Effect.andThen(
       Effect.logError("A read from the database failed", error),
-      Effect.fail(new StorageUnavailable({ retryable: fault.type === "storage" && fault.retryable }))
+      Effect.fail(unavailableBy(faultOf(error)))
     )
-  })
+  )
+
+/** The same for plain calls. What is thrown that is not SQLite's is a defect. */
+export const attempt = <A>(calls: () => A): Effect.Effect<A, StorageUnavailable> =>
+  Effect.try({ try: calls, catch: (cause) => cause }).pipe(
+    Effect.catch((cause) => {
+      const code = resultCode(cause)
+      if (code === null) return Effect.die(cause)
+      return Effect.andThen(
+        Effect.logError("The database refused a plain call", cause),
+        Effect.fail(unavailableBy(faultOfCode(code)))
+      )
+    })
+  )
+
+const unavailableBy = (fault: Fault) =>
+  new StorageUnavailable({ retryable: fault.type === "storage" && fault.retryable })

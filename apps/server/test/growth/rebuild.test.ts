@@ -72,7 +72,7 @@ const isSound = Effect.gen(function* () {
   yield* sql`INSERT INTO message_search (message_search, rank) VALUES ('integrity-check', 1)`
 })
 
-/** The tables are what a rebuilding in one transaction makes of the log, too. */
+/** The tables are what a rebuilding in this thread, with nobody beside it, makes of the log, too. */
 const followsFromLog = Effect.gen(function* () {
   const { rebuild } = yield* Commit
   const kept = yield* dump
@@ -109,6 +109,37 @@ describe("making the tables anew beside the work", () => {
       slow
     )
   }
+
+  it.effect(
+    "L15: a log of many pages, while events keep coming, gives the same to the byte",
+    () =>
+      Effect.gen(function* () {
+        const { submit } = yield* Commit
+        const long = author("long")
+        yield* submit(next(long, [created]))
+        const notices = Array.from({ length: 900 }, (_, n) => ({
+          type: "notice.recorded" as const,
+          turnId: null,
+          message: `notice ${n}`
+        }))
+        for (let events = 0; events < 12_000; events += notices.length) {
+          yield* submit(next(long, notices))
+        }
+        const threads = [author("a"), author("b")]
+        yield* walk(threads, 4, 200)
+        yield* scar
+        const rebuilding = yield* Effect.forkChild(run)
+        let beside = 0
+        while (rebuilding.pollUnsafe() === undefined) yield* walk(threads, 4_000 + beside++, 20)
+        const counts = yield* Fiber.join(rebuilding)
+        assert.isAbove(counts.events, 12_000)
+        assert.strictEqual(counts.unreadable, 0)
+        assert.deepStrictEqual(yield* scars, { threads: 0, sessions: 0 })
+        yield* isSound
+        yield* followsFromLog
+      }).pipe(Effect.provide(store)),
+    slow
+  )
 
   it.effect(
     "L15: a reader sees the old tables or the new ones, all of them, and one moment to its end",
