@@ -22,6 +22,7 @@ import type {
   ProviderEvent,
   TurnOutcome
 } from "@turnkeeper/domain/runtime/ProviderEvent"
+import { byName } from "@turnkeeper/provider-kit/byName"
 import { bounded } from "@turnkeeper/provider-kit/detail"
 import { Cause, Deferred, Effect, Exit, Option } from "effect"
 import { isRefusal } from "./faults.ts"
@@ -228,7 +229,7 @@ export const make = ({ fresh, onFirstMessage }: ConversationOptions): Conversati
     if (quiet.has(kind)) return []
     if (kind === "usage_update") return noteCost(record(update["cost"]))
     if (kind === "notice" || kind === "compaction_update") return remark(kind, update)
-    const say = words[kind]
+    const say = words(kind)
     if (say === undefined) return [{ type: "unknown", method: `session/update ${kind.slice(0, 100)}` }]
     if (active === null) return stray()
     const said = say(active, update)
@@ -349,24 +350,24 @@ const remark = (kind: string, update: Record<string, unknown>): ReadonlyArray<Pr
   const message =
     kind === "notice"
       ? [update["title"], update["description"]].filter((text) => textOf(text) !== null).join("\n")
-      : (compactions[String(update["status"])] ?? "")
+      : (compactions(String(update["status"])) ?? "")
   return message === "" ? [] : [{ type: "notice", message: message.slice(0, remarkMax) }]
 }
 
-const compactions: Readonly<Record<string, string>> = {
+const compactions = byName<string>({
   completed: "The agent shortened its memory of the conversation.",
   failed: "The agent could not shorten its memory of the conversation."
-}
+})
 
 type Say = (turn: Running, update: Record<string, unknown>) => ReadonlyArray<ProviderEvent>
 
-const words: { readonly [kind: string]: Say | undefined } = {
+const words = byName<Say>({
   agent_message_chunk: (turn, update) => chunk(turn, "assistant_message", update),
   agent_thought_chunk: (turn, update) => chunk(turn, "reasoning", update),
   tool_call: (turn, update) => toolCall(turn, update),
   tool_call_update: (turn, update) => toolCall(turn, update),
   plan: (turn, { entries }) => plan(turn, entries)
-}
+})
 
 // Texts
 
@@ -419,7 +420,7 @@ const mention = (
   shown: boolean
 ): ReadonlyArray<ProviderEvent> => {
   const known = turn.tools.get(id)
-  const isOver = ends[String(update["status"])] !== undefined
+  const isOver = ends(String(update["status"])) !== undefined
   // A name may come again for another call once the first has ended; a word about the ended one is late.
   const isNew =
     known === undefined || (known.state === "done" && update["sessionUpdate"] === "tool_call" && !isOver)
@@ -433,7 +434,7 @@ const mention = (
   return [...startTool(turn, item), ...print(turn, item), ...(isOver ? completeTool(turn, item) : [])]
 }
 
-const ends: Readonly<Record<string, ItemEnd>> = { completed: "completed", failed: "failed" }
+const ends = byName<ItemEnd>({ completed: "completed", failed: "failed" })
 
 const remember = (turn: Running, id: string, item: ToolItem) => {
   turn.tools.delete(id)
@@ -474,7 +475,7 @@ const print = (turn: Running, item: ToolItem): ReadonlyArray<ProviderEvent> => {
 const completeTool = (turn: Running, item: ToolItem): ReadonlyArray<ProviderEvent> => {
   const started = startTool(turn, item)
   const { tool, declined } = item
-  const end = ends[tool.status ?? ""] ?? "failed"
+  const end = ends(tool.status ?? "") ?? "failed"
   item.state = "done"
   // What is kept of it only has to tell late words.
   item.tool = unseen

@@ -1,5 +1,6 @@
 /** How a tool of an agent is shown. Pure, and total: an agent may leave out anything but the tool's id. */
 import type { ItemDetail, ItemKind } from "@turnkeeper/domain/runtime/ProviderEvent"
+import { byName } from "@turnkeeper/provider-kit/byName"
 import { bounded } from "@turnkeeper/provider-kit/detail"
 import { unified } from "./diff.ts"
 import { record, textOf } from "./protocol.ts"
@@ -71,15 +72,15 @@ const exitCodeOf = (meta: Record<string, unknown>, rawOutput: unknown): number |
 }
 
 /** `think`, `search`, `read` and what is not known are tools like any other: their text is no thought of the model. */
-const kinds: Readonly<Record<string, ItemKind>> = {
+const kinds = byName<ItemKind>({
   execute: "command",
   edit: "file_change",
   delete: "file_change",
   move: "file_change",
   fetch: "web_search"
-}
+})
 
-export const kindOf = ({ kind }: Tool): ItemKind => kinds[kind ?? "other"] ?? "tool_call"
+export const kindOf = ({ kind }: Tool): ItemKind => kinds(kind ?? "other") ?? "tool_call"
 
 const titleMax = 500
 

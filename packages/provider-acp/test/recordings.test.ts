@@ -7,20 +7,12 @@ import { TurnId } from "@turnkeeper/domain/ids"
 import type { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
 import { breachesOf } from "@turnkeeper/provider-kit/testing/Listener"
 import { Exit } from "effect"
-import { readFileSync } from "node:fs"
 import { Refused } from "@turnkeeper/provider-kit/JsonRpc"
 import { controlsOf, planOf } from "../src/controls.ts"
 import * as Conversation from "../src/Conversation.ts"
 import { understand } from "../src/requests.ts"
-
-type Frame = Readonly<Record<string, unknown>>
-type Line = { readonly send: Frame } | { readonly recv: Frame } | { readonly exit: unknown }
-
-const recording = (name: string): ReadonlyArray<Line> =>
-  readFileSync(new URL(`transcripts/${name}.jsonl`, import.meta.url), "utf8")
-    .trimEnd()
-    .split("\n")
-    .map((line) => JSON.parse(line) as Line)
+import { recording } from "./transcripts.ts"
+import type { Frame, Line } from "./transcripts.ts"
 
 /** One process of a recording: what its conversation says, from its start to its exit. */
 interface Heard {

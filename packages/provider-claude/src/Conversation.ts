@@ -110,8 +110,10 @@ export const make = ({ sessionId, costBefore }: ConversationOptions): Conversati
   const requests = new Map<string, Held>()
 
   const begin = (id: string, turnId: TurnId | null): ReadonlyArray<ProviderEvent> => {
+    // What is no name of a turn is refused here: before a turn is active of which nobody was told.
+    const providerTurnId = ProviderTurnId.make(id)
     active = newTurn(id, turnId)
-    return [{ type: "turn.started", providerTurnId: ProviderTurnId.make(id), turnId }]
+    return [{ type: "turn.started", providerTurnId, turnId }]
   }
 
   const settle = (turn: Turn, end: Ended): ReadonlyArray<ProviderEvent> => {

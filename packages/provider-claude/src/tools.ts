@@ -1,5 +1,6 @@
 /** How a tool of Claude is shown. Pure. */
 import type { ItemDetail, ItemKind } from "@turnkeeper/domain/runtime/ProviderEvent"
+import { byName } from "@turnkeeper/provider-kit/byName"
 import { bounded } from "@turnkeeper/provider-kit/detail"
 
 export interface Call {
@@ -11,7 +12,7 @@ export const questionTool = "AskUserQuestion"
 export const leavesPlan = "ExitPlanMode"
 export const changesFiles: ReadonlyArray<string> = ["Edit", "MultiEdit", "Write", "NotebookEdit"]
 
-const kinds: Readonly<Record<string, ItemKind>> = {
+const kinds = byName<ItemKind>({
   Bash: "command",
   PowerShell: "command",
   ...Object.fromEntries(changesFiles.map((tool) => [tool, "file_change" as const])),
@@ -19,9 +20,9 @@ const kinds: Readonly<Record<string, ItemKind>> = {
   WebSearch: "web_search",
   TodoWrite: "plan",
   [leavesPlan]: "plan"
-}
+})
 
-export const kindOf = (tool: string): ItemKind => kinds[tool] ?? "tool_call"
+export const kindOf = (tool: string): ItemKind => kinds(tool) ?? "tool_call"
 
 const titleMax = 500
 

@@ -4,35 +4,13 @@ import { TurnId } from "@turnkeeper/domain/ids"
 import type { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
 import { breachesOf } from "@turnkeeper/provider-kit/testing/Listener"
 import * as fc from "fast-check"
-import * as Conversation from "../src/Conversation.ts"
 import { understand } from "../src/requests.ts"
-import type { Line } from "./recording.ts"
-import { recording } from "./recording.ts"
+import { conversation, play, recording } from "./recording.ts"
 
 type EventOf<Type extends ProviderEvent["type"]> = Extract<ProviderEvent, { readonly type: Type }>
 
 const of = <Type extends ProviderEvent["type"]>(events: ReadonlyArray<ProviderEvent>, type: Type) =>
   events.filter((event): event is EventOf<Type> => event.type === type)
-
-const conversation = () => Conversation.make({ sessionId: "s", costBefore: 0 })
-
-/** Plays a recording; what was asked of the program is told to the conversation as the session tells it. */
-const play = (lines: ReadonlyArray<Line>, heard = conversation()): ReadonlyArray<ProviderEvent> => {
-  let held: ReturnType<typeof understand> = null
-  return lines.flatMap((line) => {
-    if ("recv" in line) return heard.hear({ ...line.recv, session_id: "s" })
-    if ("ask" in line) {
-      const { tool, input, context } = line.ask
-      held = understand(tool, input, context)
-      return held === null ? [] : heard.asked(held)
-    }
-    const turn = heard.active()
-    if (line.send === "interrupt" && turn !== null) turn.interruptAsked = true
-    if (line.send === "answer" && held !== null) heard.release(held.key, line.behavior !== "allow")
-    if (line.send === "prompt") heard.sendBegan(line.uuid, TurnId.make(`turn-of-${line.uuid}`))
-    return []
-  })
-}
 
 const uuidsIn = (name: string) =>
   recording(name).flatMap((line) => ("send" in line && line.send === "prompt" ? [line.uuid] : [])) as [

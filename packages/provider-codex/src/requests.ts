@@ -8,6 +8,7 @@ import { Ask } from "@turnkeeper/domain/runtime/ProviderEvent"
 import type { Answer } from "@turnkeeper/domain/thread/Event"
 import { Schema } from "effect"
 import type * as Protocol from "./_generated/protocol.ts"
+import { byName } from "@turnkeeper/provider-kit/byName"
 import type { PeerRequest } from "@turnkeeper/provider-kit/JsonRpc"
 
 export interface Held {
@@ -24,7 +25,7 @@ export interface Held {
 }
 
 export const understand = ({ id, method, params }: PeerRequest): Held | null => {
-  const read = readers[method]
+  const read = readers(method)
   if (read === undefined) return null
   try {
     const held = read(params as never)
@@ -44,7 +45,7 @@ const isAsk = Schema.is(Ask)
 const isName = Schema.is(Schema.String)
 const isTurn = Schema.is(Schema.NullOr(Schema.String))
 
-const readers: { readonly [method: string]: ((params: never) => Read | null) | undefined } = {
+const readers = byName<(params: never) => Read | null>({
   "item/commandExecution/requestApproval": (params: Protocol.CommandExecutionRequestApprovalParams) => ({
     threadId: params.threadId,
     turnId: params.turnId,
@@ -113,7 +114,7 @@ const readers: { readonly [method: string]: ((params: never) => Read | null) | u
   }),
 
   "mcpServer/elicitation/request": (params: Protocol.McpServerElicitationRequestParams) => elicitation(params)
-}
+})
 
 const questionsMax = 20
 

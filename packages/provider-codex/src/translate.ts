@@ -10,6 +10,7 @@ import { ProviderTurnId } from "@turnkeeper/domain/ids"
 import type { TurnId } from "@turnkeeper/domain/ids"
 import type { ItemEnd, ItemKind } from "@turnkeeper/domain/runtime/ProviderEvent"
 import { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
+import { byName } from "@turnkeeper/provider-kit/byName"
 import { bounded } from "@turnkeeper/provider-kit/detail"
 import { Schema } from "effect"
 import type * as Protocol from "./_generated/protocol.ts"
@@ -18,7 +19,7 @@ import type { Notification } from "@turnkeeper/provider-kit/JsonRpc"
 
 export const translate = (notification: Notification): ReadonlyArray<ProviderEvent> => {
   const { method, params } = notification
-  const say = words[method]
+  const say = words(method)
   if (say === undefined) return known.has(method) ? [] : [{ type: "unknown", method }]
   try {
     // The generated types describe what the program should send; what it did send is checked here, once.
@@ -35,9 +36,9 @@ const areEvents = Schema.is(Schema.Array(ProviderEvent))
 /** The list of steps that Codex keeps for a turn has no item id of its own. */
 export const stepsItemId = "steps"
 
-type Words = { readonly [method: string]: ((params: never) => ReadonlyArray<ProviderEvent>) | undefined }
+type Say = (params: never) => ReadonlyArray<ProviderEvent>
 
-const words: Words = {
+const words = byName<Say>({
   "turn/started": ({ turn }: Protocol.TurnStartedNotification) => [turnStarted(turn.id, null)],
   "turn/completed": ({ turn }: Protocol.TurnCompletedNotification) => turnCompleted(turn),
   "turn/plan/updated": ({ turnId, explanation, plan }: Protocol.TurnPlanUpdatedNotification) => [
@@ -97,7 +98,7 @@ const words: Words = {
   "model/rerouted": ({ fromModel, toModel }: Protocol.ModelReroutedNotification) => [
     notice(`Codex answers with ${toModel} in place of ${fromModel}.`)
   ]
-}
+})
 
 export const turnStarted = (id: string, turnId: TurnId | null): ProviderEvent => ({
   type: "turn.started",

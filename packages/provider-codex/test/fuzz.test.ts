@@ -6,9 +6,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { MessageId, ProviderInstanceId, ThreadId, TurnId } from "@turnkeeper/domain/ids"
 import { breachesOf } from "@turnkeeper/provider-kit/testing/Listener"
-import { broken, brokenText } from "@turnkeeper/testkit/broken"
+import { brokenLines, inTime, isEssential } from "@turnkeeper/testkit/brokenLines"
 import { Cause, Effect, Exit, Fiber, Stream } from "effect"
-import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import { mkdtempSync, readdirSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -38,24 +37,6 @@ const answersOf = (name: string): ReadonlyMap<unknown, Frame> => {
   return answers
 }
 
-/** Lines as they were said, each of them maybe not as it should be. */
-const lines = (frames: ReadonlyArray<Frame>): fc.Arbitrary<ReadonlyArray<Frame | string>> =>
-  fc
-    .tuple(
-      ...frames.map((frame) =>
-        fc.oneof(
-          { weight: 12, arbitrary: fc.constant<ReadonlyArray<Frame | string>>([frame]) },
-          { weight: 1, arbitrary: fc.constantFrom<ReadonlyArray<Frame | string>>([], [frame, frame]) },
-          {
-            weight: 2,
-            arbitrary: broken(fc.constant(frame)).map((made) => [JSON.stringify(made) ?? "null"])
-          },
-          { weight: 1, arbitrary: brokenText(fc.constant(frame)).map((text) => [text.replaceAll("\n", " ")]) }
-        )
-      )
-    )
-    .map((all) => all.flat())
-
 const prompt = {
   turnId: TurnId.make("turn-1"),
   messageId: MessageId.make("message-1"),
@@ -75,16 +56,6 @@ const opening = {
   interactionMode: "default",
   resume: null
 } as const
-
-const inTime = <A, E, R>(effect: Effect.Effect<A, E, R>, what: string): Effect.Effect<A, E, R> =>
-  Effect.raceAllFirst([
-    effect,
-    Effect.forever(Effect.andThen(Effect.yieldNow, TestClock.adjust("1 second"))),
-    Effect.andThen(
-      TestClock.withLive(Effect.sleep("5 seconds")),
-      Effect.suspend(() => Effect.die(new Error(`${what} does not come to an end`)))
-    )
-  ])
 
 /** Opens a session, sends a prompt, hears all that; then the program dies. */
 const session = (name: string, said: ReadonlyArray<Frame | string>) =>
@@ -121,9 +92,6 @@ const session = (name: string, said: ReadonlyArray<Frame | string>) =>
     assert.deepStrictEqual(breachesOf(events, true).filter(isEssential), [])
   }).pipe(Effect.scoped)
 
-/** Words of an item whose own line was lost are strays, which whoever listens leaves out: nothing hangs on them. */
-const isEssential = (breach: string) => !breach.startsWith("text of item ") && !breach.startsWith("item ")
-
 describe("a program that says what it should not", () => {
   for (const name of names) {
     it.effect(
@@ -132,7 +100,7 @@ describe("a program that says what it should not", () => {
         Effect.flatMap(Effect.context<never>(), (context) =>
           Effect.promise(() =>
             fc.assert(
-              fc.asyncProperty(lines(said(name).filter((frame) => "method" in frame)), (all) =>
+              fc.asyncProperty(brokenLines(said(name).filter((frame) => "method" in frame)), (all) =>
                 Effect.runPromiseWith(context)(session(name, all))
               ),
               { numRuns: Math.ceil(runs / names.length), seed }

@@ -21,13 +21,14 @@ export const bounded = (detail: Record<string, unknown>): ItemDetail =>
   )
 
 const fields = (entries: ReadonlyArray<[string, unknown]>, depth: number, budget: Budget): ItemDetail => {
-  const kept: Record<string, unknown> = {}
+  const kept: Array<[string, unknown]> = []
   for (const [name, value] of entries.slice(0, listMax)) {
     if (budget.units <= 0) break
     budget.units -= name.length
-    kept[name] = cut(value, depth, budget)
+    kept.push([name, cut(value, depth, budget)])
   }
-  return kept
+  // Not by assignment: a field called `__proto__` is one like any other.
+  return Object.fromEntries(kept)
 }
 
 const cut = (value: unknown, depth: number, budget: Budget): unknown => {

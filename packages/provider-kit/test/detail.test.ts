@@ -29,4 +29,9 @@ describe("what a card shows of an item", () => {
     expect(sizeOf(bounded({ wide: wide(3) }))).toBeLessThan(300_000)
     expect(bounded(many)["field 0"]).toHaveLength(30_000)
   })
+
+  it("keeps a field whose name every object knows", () => {
+    const given = JSON.parse('{"at":{"__proto__":{"x":1},"constructor":2}}') as Record<string, unknown>
+    expect(JSON.stringify(bounded(given))).toBe(JSON.stringify(given))
+  })
 })

@@ -2,6 +2,7 @@
 import type { Decision, Question, RequestKind } from "@turnkeeper/domain/runtime/ProviderEvent"
 import { Ask } from "@turnkeeper/domain/runtime/ProviderEvent"
 import type { Answer } from "@turnkeeper/domain/thread/Event"
+import { byName } from "@turnkeeper/provider-kit/byName"
 import { bounded } from "@turnkeeper/provider-kit/detail"
 import { Schema } from "effect"
 import type { PermissionRequest, QuestionRequest, Rule } from "./protocol.ts"
@@ -30,7 +31,7 @@ const isAsk = Schema.is(Ask)
 export const permission = (request: PermissionRequest): Held | null => {
   try {
     const { id, sessionID, patterns, metadata, always, tool } = request
-    const kind = kinds[request.permission] ?? "permission"
+    const kind = kinds(request.permission) ?? "permission"
     const decisions: ReadonlyArray<Decision> =
       always.length > 0
         ? ["accept", "accept_for_session", "decline", "cancel"]
@@ -55,10 +56,10 @@ export const permission = (request: PermissionRequest): Held | null => {
 
 const titleMax = 500
 
-const kinds: Readonly<Record<string, RequestKind>> = {
+const kinds = byName<RequestKind>({
   bash: "command_approval",
   edit: "file_change_approval"
-}
+})
 
 const titleOf = ({ permission, patterns, metadata }: PermissionRequest): string => {
   const said = metadata["command"] ?? metadata["filepath"]

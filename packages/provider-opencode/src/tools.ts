@@ -1,9 +1,10 @@
 /** How a tool of OpenCode is shown. Pure. */
 import type { ItemDetail, ItemEnd, ItemKind } from "@turnkeeper/domain/runtime/ProviderEvent"
+import { byName } from "@turnkeeper/provider-kit/byName"
 import { bounded } from "@turnkeeper/provider-kit/detail"
 import type { ToolPart } from "./protocol.ts"
 
-const kinds: Readonly<Record<string, ItemKind>> = {
+const kinds = byName<ItemKind>({
   bash: "command",
   edit: "file_change",
   multiedit: "file_change",
@@ -13,9 +14,9 @@ const kinds: Readonly<Record<string, ItemKind>> = {
   webfetch: "web_search",
   websearch: "web_search",
   codesearch: "web_search"
-}
+})
 
-export const kindOf = ({ tool }: ToolPart): ItemKind => kinds[tool] ?? "tool_call"
+export const kindOf = ({ tool }: ToolPart): ItemKind => kinds(tool) ?? "tool_call"
 
 const titleMax = 500
 

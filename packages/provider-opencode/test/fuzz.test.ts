@@ -8,6 +8,7 @@ import { TurnId } from "@turnkeeper/domain/ids"
 import type { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
 import { breachesOf } from "@turnkeeper/provider-kit/testing/Listener"
 import { broken } from "@turnkeeper/testkit/broken"
+import { isEssential } from "@turnkeeper/testkit/brokenLines"
 import * as fc from "fast-check"
 import { readdirSync } from "node:fs"
 import * as Conversation from "../src/Conversation.ts"
@@ -82,9 +83,6 @@ const openIn = (events: ReadonlyArray<ProviderEvent>): ReadonlyArray<string> => 
   }
   return [...open]
 }
-
-/** Words of an item whose own line was lost are strays, which whoever listens leaves out: nothing hangs on them. */
-const isEssential = (breach: string) => !breach.startsWith("text of item ") && !breach.startsWith("item ")
 
 describe("a program that says what it should not", () => {
   for (const name of names) {
