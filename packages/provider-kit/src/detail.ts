@@ -24,6 +24,7 @@ const fields = (entries: ReadonlyArray<[string, unknown]>, depth: number, budget
   const kept: Array<[string, unknown]> = []
   for (const [name, value] of entries.slice(0, listMax)) {
     if (budget.units <= 0) break
+    if (value === undefined) continue
     budget.units -= name.length
     kept.push([name, cut(value, depth, budget)])
   }
@@ -38,7 +39,8 @@ const cut = (value: unknown, depth: number, budget: Budget): unknown => {
     budget.units -= Math.min(value.length, max)
     return value.length > max ? `${value.slice(0, max)}\u2026` : value
   }
-  if (typeof value !== "object" || value === null) return value
+  // As JSON has it: in a list, what has no value is null.
+  if (typeof value !== "object" || value === null) return value ?? null
   if (depth >= depthMax) return "\u2026"
   if (!Array.isArray(value)) return fields(Object.entries(value), depth + 1, budget)
   const kept: Array<unknown> = []

@@ -30,6 +30,11 @@ describe("what a card shows of an item", () => {
     expect(bounded(many)["field 0"]).toHaveLength(30_000)
   })
 
+  it("is what is read again from JSON, however deep something has no value", () => {
+    const shown = bounded({ changes: [{ path: undefined, kind: "edit" }, undefined], x: null })
+    expect(shown).toStrictEqual({ changes: [{ kind: "edit" }, null] })
+  })
+
   it("keeps a field whose name every object knows", () => {
     const given = JSON.parse('{"at":{"__proto__":{"x":1},"constructor":2}}') as Record<string, unknown>
     expect(JSON.stringify(bounded(given))).toBe(JSON.stringify(given))

@@ -28,13 +28,17 @@ type Wrong =
   | { readonly type: "drop" | "double" | "move"; readonly at: number; readonly to: number }
   | { readonly type: "break"; readonly at: number; readonly line: unknown }
 
+/** What is heard is read from JSON. */
+const brokenRead = (natives: ReadonlyArray<object>): fc.Arbitrary<unknown> =>
+  broken(fc.constantFrom(...natives)).map((made): unknown => JSON.parse(JSON.stringify(made) ?? "null"))
+
 const wrongs = (lines: ReadonlyArray<Line>): fc.Arbitrary<ReadonlyArray<Wrong>> => {
   const natives = lines.filter(isNative)
   const place = fc.nat(lines.length - 1)
   return fc.array(
     fc.oneof(
       fc.record({ type: fc.constantFrom("drop", "double", "move"), at: place, to: place }),
-      fc.record({ type: fc.constant("break"), at: place, line: broken(fc.constantFrom(...natives)) })
+      fc.record({ type: fc.constant("break"), at: place, line: brokenRead(natives) })
     ) as fc.Arbitrary<Wrong>,
     { minLength: 1, maxLength: 12 }
   )
@@ -50,7 +54,11 @@ const applied = (lines: ReadonlyArray<Line>, all: ReadonlyArray<Wrong>): Readonl
     if (wrong.type === "break") return now.with(at, wrong.line)
     if (wrong.type === "double") return now.toSpliced(at, 0, now[at])
     const without = now.toSpliced(at, 1)
-    return wrong.type === "drop" ? without : without.toSpliced(wrong.to % now.length, 0, now[at])
+    if (wrong.type === "drop") return without
+    const to = wrong.to % now.length
+    // Nothing is answered before it was asked.
+    const passed = now.slice(Math.min(at, to), Math.max(at, to) + 1)
+    return passed.some(isOurs) ? now : without.toSpliced(to, 0, now[at])
   }, lines)
 
 /** As the adapter hands it on: anything with the name of a type. */
