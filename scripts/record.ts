@@ -14,6 +14,7 @@ import { defaultPrompts } from "../packages/provider-kit/src/testing/conformance
 import type { Prompts } from "../packages/provider-kit/src/testing/conformance.ts"
 import { makeRecorder, playScene, scenes } from "../packages/provider-kit/src/testing/recorder.ts"
 import type { Neutral, Tap } from "../packages/provider-kit/src/testing/recorder.ts"
+import type { ProviderWorld } from "../packages/testkit/src/providerRig.ts"
 
 interface Subject {
   readonly provider: Provider
@@ -62,16 +63,10 @@ const stages: Readonly<Record<string, () => Promise<Stage>>> = {
   }
 }
 
-interface RealWorld<Options> {
-  readonly options: Options
-  readonly directory: string
-  readonly project: string
-}
-
 /** An adapter in the surroundings of its own tests of the real program. */
 const stageOf = <Options extends object>(
   adapter: { readonly make: (options: Options) => Effect.Effect<Provider, never, Scope.Scope> },
-  rig: { readonly makeWorld: () => Effect.Effect<RealWorld<Options>, never, Scope.Scope> }
+  rig: { readonly makeWorld: () => Effect.Effect<ProviderWorld<Options>, never, Scope.Scope> }
 ): Stage => ({
   prompts: defaultPrompts,
   make: ({ tap, hide }) =>

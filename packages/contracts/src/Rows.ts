@@ -52,7 +52,7 @@ export const ProjectRow = Schema.Struct({
 export type ProjectRow = typeof ProjectRow.Type
 
 const quiet = Schema.NullOr(tolerant(Schema.Literals(["asking", "alive", "unknown"])))
-/** When the turn was first found quiet; null while it is not. An older server leaves it out. */
+/** Since when the turn has said nothing; null while it is not quiet. An older server leaves it out. */
 const quietSince = Schema.optionalKey(time)
 
 /** One line of the sidebar: all that it shows, without opening the thread. */

@@ -6,16 +6,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
 import { breachesOf } from "@turnkeeper/provider-kit/testing/Listener"
-import { broken } from "@turnkeeper/testkit/broken"
+import { brokenJson, tries } from "@turnkeeper/testkit/broken"
 import { isEssential } from "@turnkeeper/testkit/brokenLines"
 import * as fc from "fast-check"
 import { readdirSync } from "node:fs"
 import type { Native } from "../src/protocol.ts"
 import { play, recording } from "./recording.ts"
 import type { Line } from "./recording.ts"
-
-const runs = process.env["TURNKEEPER_TEST_DEEP"] === "1" ? 10_000 : 400
-const seed = Number(process.env["TURNKEEPER_TEST_SEED"] ?? 20_261_121)
 
 const names = readdirSync(new URL("transcripts", import.meta.url))
   .filter((name) => name.endsWith(".jsonl"))
@@ -24,13 +21,9 @@ const names = readdirSync(new URL("transcripts", import.meta.url))
 const isObject = (value: unknown): value is object =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-/** The SDK reads lines of JSON. */
-const brokenRead = (value: object): fc.Arbitrary<unknown> =>
-  broken(fc.constant(value)).map((made): unknown => JSON.parse(JSON.stringify(made) ?? "null"))
-
-/** It hands on objects with the name of a type, whatever else is in them. */
+/** The SDK reads JSON, and hands on objects with the name of a type, whatever else is in them. */
 const brokenSaid = (said: Native): fc.Arbitrary<ReadonlyArray<Line>> =>
-  brokenRead(said).map((made) =>
+  brokenJson(fc.constant(said)).map((made) =>
     isObject(made) && typeof (made as Native).type === "string" ? [{ recv: made as Native }] : []
   )
 
@@ -39,7 +32,7 @@ const brokenAsk = (ask: Extract<Line, { readonly ask: unknown }>["ask"]): fc.Arb
   fc
     .record({
       tool: fc.constantFrom(ask.tool, "constructor", "__proto__", ""),
-      input: brokenRead(ask.input)
+      input: brokenJson(fc.constant(ask.input))
     })
     .map(({ input, tool }) =>
       isObject(input) ? [{ ask: { ...ask, tool, input: input as typeof ask.input } }] : []
@@ -71,7 +64,7 @@ describe("a program that says what it should not", () => {
           assert.deepStrictEqual(breachesOf(events, false).filter(isEssential), [])
           assert.deepStrictEqual(endedTwice(events), [])
         }),
-        { numRuns: Math.ceil(runs / names.length), seed }
+        tries(400 / names.length, 10_000 / names.length)
       )
     })
   }

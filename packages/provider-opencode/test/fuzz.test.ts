@@ -7,7 +7,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { TurnId } from "@turnkeeper/domain/ids"
 import type { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
 import { breachesOf } from "@turnkeeper/provider-kit/testing/Listener"
-import { broken } from "@turnkeeper/testkit/broken"
+import { brokenJson, tries } from "@turnkeeper/testkit/broken"
 import { isEssential } from "@turnkeeper/testkit/brokenLines"
 import * as fc from "fast-check"
 import { readdirSync } from "node:fs"
@@ -15,9 +15,6 @@ import * as Conversation from "../src/Conversation.ts"
 import type { Native } from "../src/protocol.ts"
 import type { Line } from "./recording.ts"
 import { isNative, recording } from "./recording.ts"
-
-const runs = process.env["TURNKEEPER_TEST_DEEP"] === "1" ? 20_000 : 600
-const seed = Number(process.env["TURNKEEPER_TEST_SEED"] ?? 20_261_121)
 
 const names = readdirSync(new URL("transcripts", import.meta.url))
   .filter((name) => name.endsWith(".jsonl"))
@@ -28,17 +25,13 @@ type Wrong =
   | { readonly type: "drop" | "double" | "move"; readonly at: number; readonly to: number }
   | { readonly type: "break"; readonly at: number; readonly line: unknown }
 
-/** What is heard is read from JSON. */
-const brokenRead = (natives: ReadonlyArray<object>): fc.Arbitrary<unknown> =>
-  broken(fc.constantFrom(...natives)).map((made): unknown => JSON.parse(JSON.stringify(made) ?? "null"))
-
 const wrongs = (lines: ReadonlyArray<Line>): fc.Arbitrary<ReadonlyArray<Wrong>> => {
   const natives = lines.filter(isNative)
   const place = fc.nat(lines.length - 1)
   return fc.array(
     fc.oneof(
       fc.record({ type: fc.constantFrom("drop", "double", "move"), at: place, to: place }),
-      fc.record({ type: fc.constant("break"), at: place, line: brokenRead(natives) })
+      fc.record({ type: fc.constant("break"), at: place, line: brokenJson(fc.constantFrom(...natives)) })
     ) as fc.Arbitrary<Wrong>,
     { minLength: 1, maxLength: 12 }
   )
@@ -102,7 +95,7 @@ describe("a program that says what it should not", () => {
           assert.deepStrictEqual(breachesOf(events, false).filter(isEssential), [])
           assert.deepStrictEqual(openIn(events), active === null ? [] : [active])
         }),
-        { numRuns: Math.ceil(runs / names.length), seed }
+        tries(600 / names.length, 20_000 / names.length)
       )
     })
   }

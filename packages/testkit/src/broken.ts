@@ -101,3 +101,13 @@ export const brokenText = (values: fc.Arbitrary<unknown>): fc.Arbitrary<string> 
       if (how === "insert") return text.slice(0, at) + strange + text.slice(at)
       return text.slice(0, at) + strange + text.slice(at + strange.length)
     })
+
+/** The same of something that is read from JSON, which has no `-0` and no field without a value. */
+export const brokenJson = (valid: fc.Arbitrary<unknown>): fc.Arbitrary<unknown> =>
+  broken(valid).map((made): unknown => JSON.parse(JSON.stringify(made) ?? "null"))
+
+/** How often a property is tried, and from where: more by `TURNKEEPER_TEST_DEEP=1`, others by `TURNKEEPER_TEST_SEED`. */
+export const tries = (usual: number, deep: number) => ({
+  numRuns: Math.ceil(process.env["TURNKEEPER_TEST_DEEP"] === "1" ? deep : usual),
+  seed: Number(process.env["TURNKEEPER_TEST_SEED"] ?? 20_261_121)
+})
