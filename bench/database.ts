@@ -32,7 +32,7 @@ const itemsOfTurn = 20
 /** Events of an item, with its share of its turn's. */
 const eventsOfItem = 2 + 2 / itemsOfTurn
 /** What an item takes beside its command's output: rows, indexes, the words of messages. */
-const bytesOfItem = 1_300
+const bytesOfItem = 1_100
 
 /** `told`: how many items are in, of how many. */
 export const makeDatabase = async (
@@ -44,8 +44,8 @@ export const makeDatabase = async (
   const { provider } = makeSpeaker(new Map(ids.map((id) => [id, []])))
   const lengths = lengthsOf(plan)
   const total = lengths.reduce((sum, length) => sum + length, 0)
-  // An output stands in the log and in its row.
-  const output = Math.max(40, (plan.bytes - total * bytesOfItem) / total)
+  // Every other item has an output, and it stands in the log alone.
+  const output = Math.max(40, (2 * (plan.bytes - total * bytesOfItem)) / total)
   let done = 0
   await running({ database, provider }, () =>
     Effect.gen(function* () {

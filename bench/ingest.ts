@@ -7,6 +7,7 @@
  * engine can be asked. `ingest.flood`: the server's own gathering, from providers faster than any model.
  */
 import type { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
+import { textOf } from "@turnkeeper/server/projection/rowText"
 import { Effect } from "effect"
 import { deepStrictEqual } from "node:assert"
 import { join } from "node:path"
@@ -98,8 +99,8 @@ const isWhole = (filename: string, events: ReadonlyArray<ProviderEvent>, turnsEa
     const found = database
       .prepare(
         `SELECT (SELECT count(*) FROM turns WHERE state = 'completed') AS turns,
-          (SELECT sum(length(text)) FROM messages WHERE role <> 'user')
-            + (SELECT sum(length(text)) FROM items) AS text,
+          (SELECT sum(length(${textOf("messages")})) FROM messages WHERE role <> 'user')
+            + (SELECT sum(length(${textOf("items")})) FROM items) AS text,
           (SELECT count(*) FROM message_chunks) AS left`
       )
       .get()

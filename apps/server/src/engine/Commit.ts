@@ -30,8 +30,16 @@ import type { Rebuilt } from "../maintenance/remake.ts"
 import { fileOf, leftCleared, remade } from "../maintenance/remake.ts"
 import type { Batch, Step } from "../projection/Batch.ts"
 import { isOutdated, writesOf as tableWritesOf } from "../projection/Projection.ts"
-import type { NewEvent } from "../store/EventLog.ts"
-import { append, newestSequence, projectStream, threadStream, versionsOf } from "../store/EventLog.ts"
+import type { Logged, NewEvent } from "../store/EventLog.ts"
+import {
+  append,
+  lengthOf,
+  loggedOf,
+  newestSequence,
+  projectStream,
+  threadStream,
+  versionsOf
+} from "../store/EventLog.ts"
 import type { Deletion } from "../store/Forgetting.ts"
 import { noteDeletions } from "../store/Forgetting.ts"
 import type { NewReceipt, StoredReceipt } from "../store/Receipts.ts"
@@ -160,8 +168,8 @@ interface Submission {
   readonly type: "change"
   readonly change: Change
   readonly stream: string
-  /** JSON of each event in order; null for streamed text, which the log does not take. */
-  readonly payloads: ReadonlyArray<string | null>
+  /** Each event in order; null for streamed text, which the log does not take. */
+  readonly logged: ReadonlyArray<Logged | null>
   readonly bytes: number
   readonly done: Deferred.Deferred<Committed, CommitError>
 }
@@ -169,20 +177,18 @@ interface Submission {
 /** null: the change holds something that is no JSON. */
 const encode = (change: Change): Omit<Submission, "type" | "done"> | null => {
   try {
-    const payloads = change.events.map((event) =>
-      event.type === "text.appended" ? null : JSON.stringify(event)
-    )
-    const bytes = change.events.reduce((sum, event, index) => sum + sizeOf(event, payloads[index] ?? null), 0)
+    const logged = change.events.map((event) => (event.type === "text.appended" ? null : loggedOf(event)))
+    const bytes = change.events.reduce((sum, event, index) => sum + sizeOf(event, logged[index] ?? null), 0)
     const stream =
       change.stream === "thread" ? threadStream(change.threadId) : projectStream(change.projectId)
-    return { change, stream, payloads, bytes }
+    return { change, stream, logged, bytes }
   } catch {
     return null
   }
 }
 
-const sizeOf = (event: Change["events"][number], payload: string | null) =>
-  payload?.length ?? (event.type === "text.appended" ? event.text.length : 0)
+const sizeOf = (event: Change["events"][number], logged: Logged | null) =>
+  logged === null ? (event.type === "text.appended" ? event.text.length : 0) : lengthOf(logged)
 
 // The writer fiber
 
@@ -234,7 +240,7 @@ const grouped = (jobs: ReadonlyArray<Job>): ReadonlyArray<Group> => {
       groups.push(one)
       continue
     }
-    const size = one.payloads.length
+    const size = one.logged.length
     if (events + size > limits.batchEvents || bytes + one.bytes > limits.batchBytes) close()
     members.push(one)
     events += size
@@ -426,7 +432,7 @@ const takeThread = (plan: Plan, member: Submission, change: ThreadChange): numbe
   const { threadId, after, at, cause } = change
   let version = change.expected
   for (const [index, event] of change.events.entries()) {
-    const payload = member.payloads[index] ?? null
+    const entry = member.logged[index] ?? null
     if (isStreamed(event)) {
       const { itemId, offset, text, seq = 0 } = event
       plan.journal.push({ type: "append", threadId, itemId, offset, text, seq, afterVersion: version })
@@ -435,12 +441,12 @@ const takeThread = (plan: Plan, member: Submission, change: ThreadChange): numbe
         entry: { type: "delta", delta: { threadId, event } },
         bytes: text.length * 2
       })
-    } else if (payload !== null) {
+    } else if (entry !== null) {
       version += 1
-      const { sequence } = logged(plan, member, version, event.type, payload)
+      const { sequence } = take(plan, member, version, event.type, entry)
       const record = { sequence, threadId, version, at, cause, event: event satisfies LoggedEvent }
       plan.batch.steps.push({ record, after })
-      plan.published.threads.push({ threadId, entry: { type: "record", record }, bytes: payload.length * 2 })
+      plan.published.threads.push({ threadId, entry: { type: "record", record }, bytes: lengthOf(entry) * 2 })
       if (event.type === "item.completed")
         plan.journal.push({ type: "close", threadId, itemId: event.itemId })
       if (event.type === "thread.deleted") plan.deletions.push({ threadId, version })
@@ -454,22 +460,22 @@ const takeProject = (plan: Plan, member: Submission, change: ProjectChange): num
   let version = change.expected
   for (const [index, event] of change.events.entries()) {
     version += 1
-    const { sequence } = logged(plan, member, version, event.type, member.payloads[index] ?? "null")
+    const { sequence } = take(plan, member, version, event.type, member.logged[index] ?? loggedOf(event))
     plan.batch.projects.push({ sequence, projectId, version, at, cause, event })
   }
   return version
 }
 
-const logged = (
+const take = (
   plan: Plan,
   { change, stream }: Submission,
   version: number,
   type: string,
-  payload: string
+  logged: Logged
 ): NewEvent => {
   plan.sequence += 1
   const { cause, at } = change
-  const event: NewEvent = { sequence: plan.sequence, stream, version, type, payload, cause, at }
+  const event: NewEvent = { sequence: plan.sequence, stream, version, type, ...logged, cause, at }
   plan.events.push(event)
   return event
 }

@@ -8,7 +8,7 @@ import type { ThreadState } from "@turnkeeper/domain/thread/State"
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite"
 import { foldedFrom, projections } from "../projection/Projection.ts"
 import type { Row, StoredRecord } from "../store/EventLog.ts"
-import { recordReader } from "../store/EventLog.ts"
+import { lengthOf, recordReader } from "../store/EventLog.ts"
 import type { HalfForgotten, Kept } from "../store/Forgetting.ts"
 import { halfForgottenRows, keptOf } from "../store/Forgetting.ts"
 import type { Named, RowStatement, Write } from "../store/rows.ts"
@@ -26,7 +26,7 @@ export interface Page {
 }
 
 /** Large, so that the rows of one table are written together: a page of the file that takes many of them, once. */
-const pageBounds = { rows: 4_096, bytes: 8 * 1024 * 1024 } as const
+const pageBounds = { rows: 16_384, bytes: 32 * 1024 * 1024 } as const
 
 /**
  * Events that are folded together: enough that most of what begins among them ends there, too, and is written once;
@@ -41,7 +41,7 @@ export const readingLog = (database: DatabaseSync): (() => Page) => {
     database.prepare(halfForgottenRows).all() as unknown as ReadonlyArray<HalfForgotten>
   )
   const read = database.prepare(
-    `SELECT sequence, stream, version, event_version, payload, cause, at FROM events
+    `SELECT sequence, stream, version, event_version, payload, text, cause, at FROM events
       WHERE sequence > ? ORDER BY sequence LIMIT ?`
   )
   // Several times as fast as rows by their columns' names.
@@ -68,7 +68,7 @@ export const readingLog = (database: DatabaseSync): (() => Page) => {
       const row = rowOf(cells)
       after = row.sequence
       rows += 1
-      bytes += row.payload.length
+      bytes += lengthOf(row)
       const record = recordOf(row)
       if (record !== null) {
         records.push(record)
@@ -89,14 +89,15 @@ export const readingLog = (database: DatabaseSync): (() => Page) => {
 }
 
 /** In the order in which `readingLog` asks for them. */
-type RowCells = readonly [number, string, number, number, string, string, number]
+type RowCells = readonly [number, string, number, number, string, string | null, string, number]
 
-const rowOf = ([sequence, stream, version, event_version, payload, cause, at]: RowCells): Row => ({
+const rowOf = ([sequence, stream, version, event_version, payload, text, cause, at]: RowCells): Row => ({
   sequence,
   stream,
   version,
   event_version,
   payload,
+  text,
   cause,
   at
 })

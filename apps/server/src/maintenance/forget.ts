@@ -52,7 +52,7 @@ const rowsOf = ({ id, deleted, newest }: Doomed): ReadonlyArray<Rows> => [
   {
     table: "events",
     key: "sequence",
-    bytes: "octet_length(payload)",
+    bytes: "octet_length(payload) + coalesce(octet_length(text), 0)",
     where: `stream = ? AND version NOT IN (${[...kept(deleted, newest)].join(", ")})`,
     scope: threadStream(id)
   }

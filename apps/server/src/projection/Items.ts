@@ -15,8 +15,8 @@ import type { Cell, Cells } from "../store/rows.ts"
 import { insertInto, overRows, rowReader } from "../store/rows.ts"
 import type { Batch, Projection } from "./Batch.ts"
 import { keyOf } from "./Batch.ts"
-import type { Shortened } from "./longText.ts"
-import { shortened } from "./longText.ts"
+import type { Shortened } from "./rowText.ts"
+import { shortened, textBytesOf, textOf } from "./rowText.ts"
 import { settledTurns } from "./settled.ts"
 
 export const projection: Projection = {
@@ -34,7 +34,7 @@ export const projection: Projection = {
 /** Where each item of a thread stands and how large it is, the newest first. */
 export const itemSizes = (sql: SqlClient, threadId: ThreadId, before: number, limit: number) =>
   sql<{ position: number; bytes: number }>`SELECT position,
-    octet_length(text) + coalesce(octet_length(detail), 0) + coalesce((
+    ${sql.literal(textBytesOf("items"))} + coalesce(octet_length(detail), 0) + coalesce((
       SELECT sum(octet_length(chunk.text)) FROM message_chunks AS chunk
       WHERE items.status = 'open' AND chunk.thread_id = items.thread_id AND chunk.item_id = items.item_id
     ), 0) AS bytes
@@ -52,10 +52,10 @@ export const openItems = (sql: SqlClient, threadId: ThreadId) =>
     Effect.flatMap(read)
   )
 
-/** The text of an item's row, and the version of the event that has it whole where the row has not. */
+/** The text of an item's row, and the sequence of the event that has it whole where the row has not. */
 export const itemTextOf = (sql: SqlClient, threadId: ThreadId, itemId: string) =>
   Effect.map(
-    sql<{ text: string; status: string; version: number | null }>`SELECT text, status, text_version AS version
+    sql<{ text: string; status: string; at: number | null }>`SELECT text, status, text_at AS at
       FROM items WHERE thread_id = ${threadId} AND item_id = ${itemId}`,
     ([row]) => row ?? null
   )
@@ -77,14 +77,14 @@ const upsert = insertInto(
     "completed_at",
     "omitted_from",
     "omitted_length",
-    "text_version"
+    "text_at"
   ],
   `ON CONFLICT (thread_id, item_id) DO UPDATE SET
     status = excluded.status,
     text = excluded.text,
     omitted_from = excluded.omitted_from,
     omitted_length = excluded.omitted_length,
-    text_version = excluded.text_version,
+    text_at = excluded.text_at,
     title = coalesce(excluded.title, title),
     detail = coalesce(excluded.detail, detail),
     reason = excluded.reason,
@@ -108,7 +108,7 @@ const close = overRows(
     WHERE thread_id = v.column1 AND turn_id = v.column2 AND status = 'open'`
 )
 
-interface Item {
+interface Item extends Shortened {
   readonly key: Cells
   readonly position: number
   readonly turnId: Cell
@@ -116,10 +116,6 @@ interface Item {
   readonly title: Cell
   readonly detail: Cell
   readonly status: string
-  readonly text: string
-  readonly omitted: Shortened["omitted"]
-  /** Version of the event that has the whole text; null where `text` is whole. */
-  readonly textVersion: Cell
   readonly reason: Cell
   readonly createdAt: number
   readonly completedAt: Cell
@@ -184,14 +180,12 @@ const begun = ({ threadId, version, at }: ThreadRecord, event: EventOf<"item.sta
   completedAt: null
 })
 
-const whole = (text: string) => ({ text, omitted: null, textVersion: null })
+const whole = (text: string): Shortened => ({ text, omitted: null, textAt: null })
 
-const shown = (text: string, version: number) => {
-  const short = shortened(text)
-  return { ...short, textVersion: short.omitted === null ? null : version }
-}
-
-const completed = ({ threadId, version, at }: ThreadRecord, event: EventOf<"item.completed">): Item => ({
+const completed = (
+  { sequence, threadId, version, at }: ThreadRecord,
+  event: EventOf<"item.completed">
+): Item => ({
   key: [threadId, event.itemId],
   position: version,
   turnId: event.turnId,
@@ -199,7 +193,7 @@ const completed = ({ threadId, version, at }: ThreadRecord, event: EventOf<"item
   title: event.title ?? null,
   detail: event.detail === undefined ? null : JSON.stringify(event.detail),
   status: event.status,
-  ...shown(event.text, version),
+  ...shortened(event.text, sequence),
   reason: event.reason ?? null,
   createdAt: at,
   completedAt: at
@@ -234,12 +228,12 @@ const cellsOf = (item: Item): Cells => [
   item.completedAt,
   item.omitted?.from ?? null,
   item.omitted?.length ?? null,
-  item.textVersion
+  item.textAt
 ]
 
 const select = (sql: SqlClient) =>
   sql.literal(`SELECT 'item' AS type, item_id AS id, thread_id AS threadId, turn_id AS turnId, kind,
-    coalesce(title, '') AS title, coalesce(detail, '{}') AS detail, status, text, position,
+    coalesce(title, '') AS title, coalesce(detail, '{}') AS detail, status, ${textOf("items")} AS text, position,
     created_at AS createdAt, completed_at AS completedAt,
     CASE WHEN omitted_from IS NULL THEN NULL
       ELSE json_object('from', omitted_from, 'length', omitted_length) END AS omitted FROM items`)

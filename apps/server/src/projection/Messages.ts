@@ -14,6 +14,7 @@ import type { Cell, Cells } from "../store/rows.ts"
 import { insertInto, overRows, parseJson, rowReader } from "../store/rows.ts"
 import type { Batch, Projection } from "./Batch.ts"
 import { keyOf } from "./Batch.ts"
+import { pointed, textBytesOf, textOf } from "./rowText.ts"
 import { addMessages, addPrompts, removePrompts, searchIdOf } from "./searchIndex.ts"
 import { settledTurns } from "./settled.ts"
 
@@ -36,7 +37,7 @@ export const projection: Projection = {
 /** Where each message of a thread stands and how large it is, the newest first. */
 export const messageSizes = (sql: SqlClient, threadId: ThreadId, before: number, limit: number) =>
   sql<{ position: number; bytes: number }>`SELECT position,
-    octet_length(text) + octet_length(attachments) + coalesce((
+    ${sql.literal(textBytesOf("messages"))} + octet_length(attachments) + coalesce((
       SELECT sum(octet_length(chunk.text)) FROM message_chunks AS chunk
       WHERE messages.status = 'open' AND chunk.thread_id = messages.thread_id AND chunk.item_id = messages.message_id
     ), 0) AS bytes
@@ -65,7 +66,10 @@ export const promptOf = Effect.fnUntraced(function* (
   threadId: ThreadId,
   messageId: MessageId
 ) {
-  const [row] = yield* sql<{ text: string; attachments: string }>`SELECT text, attachments FROM messages
+  const [row] = yield* sql<{
+    text: string
+    attachments: string
+  }>`SELECT ${sql.literal(textOf("messages"))} AS text, attachments FROM messages
     WHERE thread_id = ${threadId} AND message_id = ${messageId} AND role = 'user'`
   if (row === undefined) return null
   const attachments = decodeAttachments(parseJson(row.attachments))
@@ -84,6 +88,7 @@ const upsert = insertInto(
     "role",
     "status",
     "text",
+    "text_at",
     "attachments",
     "reason",
     "created_at",
@@ -94,14 +99,18 @@ const upsert = insertInto(
     status = excluded.status,
     search_id = excluded.search_id,
     text = excluded.text,
+    text_at = excluded.text_at,
     reason = excluded.reason,
     completed_at = excluded.completed_at
   WHERE status = 'open' AND excluded.status <> 'open'`
 )
 
 const edit = overRows(
-  3,
-  (values, named) => `UPDATE ${named("messages")} SET text = v.column3 FROM ${values} AS v
+  4,
+  (
+    values,
+    named
+  ) => `UPDATE ${named("messages")} SET text = v.column3, text_at = v.column4 FROM ${values} AS v
     WHERE thread_id = v.column1 AND role = 'user' AND message_id = (
       SELECT t.message_id FROM ${named("turns")} AS t WHERE t.thread_id = v.column1 AND t.turn_id = v.column2
     )`
@@ -124,6 +133,8 @@ interface Message {
   readonly role: "user" | "assistant" | "reasoning"
   readonly status: string
   readonly text: string
+  /** Sequence of the event that has it. */
+  readonly textFrom: number
   readonly attachments: string
   readonly reason: Cell
   readonly createdAt: number
@@ -148,8 +159,9 @@ const changesOf = (batch: Batch): Changes => {
       const turn = keyOf(threadId, event.turnId)
       const key = prompts.get(turn)
       const message = key === undefined ? undefined : messages.get(key)
-      if (key === undefined || message === undefined) edits.set(turn, [threadId, event.turnId, event.text])
-      else messages.set(key, { ...message, text: event.text })
+      if (key === undefined || message === undefined)
+        edits.set(turn, [threadId, event.turnId, ...textCells(event.text, record.sequence)])
+      else messages.set(key, { ...message, text: event.text, textFrom: record.sequence })
       continue
     }
     const message = messageOf(record)
@@ -163,7 +175,7 @@ const changesOf = (batch: Batch): Changes => {
   return {
     rows: changed.map(cellsOf),
     edits: [...edits.values()],
-    finds: found.map(({ key, searchId }) => [...key, searchId])
+    finds: found.map(({ searchId, text }) => [searchId, text])
   }
 }
 
@@ -188,13 +200,14 @@ const searched = ({ sequence }: ThreadRecord, message: Message): Message => ({
   searchId: searchIdOf(message, sequence)
 })
 
-const prompt = ({ threadId, version }: ThreadRecord, event: EventOf<"turn.queued">): Message => ({
+const prompt = ({ sequence, threadId, version }: ThreadRecord, event: EventOf<"turn.queued">): Message => ({
   key: [threadId, event.messageId],
   position: version,
   turnId: event.turnId,
   role: "user",
   status: "completed",
   text: event.text,
+  textFrom: sequence,
   attachments: JSON.stringify(event.attachments),
   reason: null,
   createdAt: event.at,
@@ -202,13 +215,17 @@ const prompt = ({ threadId, version }: ThreadRecord, event: EventOf<"turn.queued
   searchId: null
 })
 
-const begun = ({ threadId, version, at }: ThreadRecord, event: EventOf<"item.started">): Message => ({
+const begun = (
+  { sequence, threadId, version, at }: ThreadRecord,
+  event: EventOf<"item.started">
+): Message => ({
   key: [threadId, event.itemId],
   position: version,
   turnId: event.turnId,
   role: event.kind === "reasoning" ? "reasoning" : "assistant",
   status: "open",
   text: "",
+  textFrom: sequence,
   attachments: "[]",
   reason: null,
   createdAt: at,
@@ -216,13 +233,17 @@ const begun = ({ threadId, version, at }: ThreadRecord, event: EventOf<"item.sta
   searchId: null
 })
 
-const completed = ({ threadId, version, at }: ThreadRecord, event: EventOf<"item.completed">): Message => ({
+const completed = (
+  { sequence, threadId, version, at }: ThreadRecord,
+  event: EventOf<"item.completed">
+): Message => ({
   key: [threadId, event.itemId],
   position: version,
   turnId: event.turnId,
   role: event.kind === "reasoning" ? "reasoning" : "assistant",
   status: event.status,
   text: event.text,
+  textFrom: sequence,
   attachments: "[]",
   reason: event.reason ?? null,
   createdAt: at,
@@ -236,7 +257,7 @@ const cellsOf = (message: Message): Cells => [
   message.turnId,
   message.role,
   message.status,
-  message.text,
+  ...textCells(message.text, message.textFrom),
   message.attachments,
   message.reason,
   message.createdAt,
@@ -244,8 +265,13 @@ const cellsOf = (message: Message): Cells => [
   message.searchId
 ]
 
+const textCells = (text: string, from: number): Cells => {
+  const pointer = pointed(text, from)
+  return [pointer.text, pointer.textAt]
+}
+
 const select = (sql: SqlClient) =>
   sql.literal(`SELECT 'message' AS type, message_id AS id, thread_id AS threadId, turn_id AS turnId, role,
-    status, text, attachments, position, created_at AS createdAt, completed_at AS completedAt FROM messages`)
+    status, ${textOf("messages")} AS text, attachments, position, created_at AS createdAt, completed_at AS completedAt FROM messages`)
 
 const read = rowReader("messages", MessageEntry, { json: ["attachments"] })

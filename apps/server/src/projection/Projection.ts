@@ -28,7 +28,7 @@ import * as Turns from "./Turns.ts"
 import * as UsageTotals from "./UsageTotals.ts"
 
 /** Raise it when a table has to be made anew from the log: the next start does so. */
-export const projectionVersion = 3
+export const projectionVersion = 4
 
 /** Turns come before messages: an edited prompt is found through its turn. */
 export const projections: ReadonlyArray<Projection> = [

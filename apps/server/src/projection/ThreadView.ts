@@ -17,7 +17,7 @@ import { Context, Effect, Layer, Schema } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import type { ThreadRecord } from "../engine/Change.ts"
-import { isThreadRecord, readStream, threadStream } from "../store/EventLog.ts"
+import { isThreadRecord, readLog, readStream, threadStream } from "../store/EventLog.ts"
 import { Meta } from "../store/Meta.ts"
 import { withinBounds } from "../store/rows.ts"
 import { SnapshotReader } from "../store/Sqlite.ts"
@@ -260,13 +260,13 @@ const withTexts = (entries: ReadonlyArray<Entry>, chunks: ReadonlyArray<Chunk>):
   return entries.map((entry) => (isOpenEntry(entry) ? { ...entry, text: texts.get(entry.id) ?? "" } : entry))
 }
 
-/** An open item's is in the journal, a long one's in the event that completed it, every other one in its row. */
+/** An open item's is in the journal, every other one's in the event that completed it or in its row. */
 const readText = Effect.fnUntraced(function* (sql: SqlClient, threadId: ThreadId, itemId: ItemId) {
   const row = yield* itemTextOf(sql, threadId, itemId)
   if (row === null) return ""
   if (row.status === "open") return textsOf(yield* chunksOf(sql, threadId)).get(itemId) ?? ""
-  if (row.version === null) return row.text
-  const { records } = yield* readStream(sql, threadStream(threadId), row.version - 1, { rows: 1, bytes: 1 })
+  if (row.at === null) return row.text
+  const { records } = yield* readLog(sql, row.at - 1, { rows: 1, bytes: 1 })
   const event = records.find(isThreadRecord)?.event
   return event?.type === "item.completed" ? event.text : row.text
 })

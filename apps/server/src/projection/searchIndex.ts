@@ -7,6 +7,7 @@ import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Cell, Named } from "../store/rows.ts"
 import { overRows } from "../store/rows.ts"
+import { textOf } from "./rowText.ts"
 
 export const searchIndex = "message_search"
 
@@ -17,12 +18,12 @@ export const searchIdOf = (
 ): number | null =>
   message.role === "reasoning" || message.status === "open" || message.text === "" ? null : sequence
 
-/** Thread, message, search id: of the rows that have just taken their text. A row that was not changed has another id. */
+/** Search id, text: of messages that have just come to it. The row of one that was complete before has another id. */
 export const addMessages = overRows(
-  3,
+  2,
   (values, named) => `INSERT INTO ${named("message_search")} (rowid, text)
-    SELECT search_id, text FROM ${values} AS v
-    JOIN ${named("messages")} ON thread_id = v.column1 AND message_id = v.column2 AND search_id = v.column3`
+    SELECT v.column1, v.column2 FROM ${values} AS v
+    WHERE EXISTS (SELECT 1 FROM ${named("messages")} AS m WHERE m.search_id = v.column1)`
 )
 
 const promptOf = (values: string, named: Named) => `${values} AS v
@@ -34,13 +35,13 @@ const promptOf = (values: string, named: Named) => `${values} AS v
 export const removePrompts = overRows(
   2,
   (values, named) => `INSERT INTO ${named("message_search")} (${named("message_search")}, rowid, text)
-    SELECT 'delete', m.search_id, m.text FROM ${promptOf(values, named)}`
+    SELECT 'delete', m.search_id, ${textOf("m")} FROM ${promptOf(values, named)}`
 )
 /** … and has changed. */
 export const addPrompts = overRows(
   2,
   (values, named) => `INSERT INTO ${named("message_search")} (rowid, text)
-    SELECT m.search_id, m.text FROM ${promptOf(values, named)}`
+    SELECT m.search_id, ${textOf("m")} FROM ${promptOf(values, named)}`
 )
 
 /** Before the rows of `where` go. */
@@ -51,6 +52,6 @@ export const removeWhere = (
 ): Effect.Effect<unknown, SqlError> =>
   sql.unsafe(
     `INSERT INTO message_search (message_search, rowid, text)
-      SELECT 'delete', search_id, text FROM messages WHERE ${where} AND search_id IS NOT NULL`,
+      SELECT 'delete', search_id, ${textOf("messages")} FROM messages WHERE ${where} AND search_id IS NOT NULL`,
     [...cells]
   )

@@ -13,7 +13,7 @@ import { ThreadEvent, isStreamed } from "@turnkeeper/domain/thread/Event"
 import { Context, Effect, Layer, Schema } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
-import type { Cause, ProjectRecord, ThreadRecord } from "../engine/Change.ts"
+import type { Cause, LoggedEvent, ProjectRecord, ThreadRecord } from "../engine/Change.ts"
 import type { Cells, Write } from "./rows.ts"
 import { insertInto, parseJson, reportUnreadable, withinBounds } from "./rows.ts"
 import { Reader } from "./Sqlite.ts"
@@ -78,13 +78,32 @@ export const ownerOf = (stream: string): Owner | null => {
 /** The version of the event schemas that this program writes. */
 const eventVersion = 1
 
-/** An event on its way into the log; `payload` is its JSON. */
-export interface NewEvent {
+/** An event as the log holds it: its JSON and, beside it, its own text, which no table holds a second time. */
+export interface Logged {
+  readonly payload: string
+  /** null: the payload leaves nothing out. */
+  readonly text: string | null
+}
+
+export const loggedOf = (event: LoggedEvent | ProjectEvent): Logged => {
+  if (!("text" in event) || !standsBeside(event.text)) return { payload: JSON.stringify(event), text: null }
+  const { text, ...others } = event
+  return { payload: JSON.stringify(others), text }
+}
+
+/** UTF-16 units. */
+export const lengthOf = ({ payload, text }: Logged): number => payload.length + (text?.length ?? 0)
+
+/** Whether it comes out of a column as it went in: half a surrogate pair does not, and a NUL ends it for some. */
+export const standsBeside = (text: string): boolean =>
+  text !== "" && text.isWellFormed() && !text.includes("\0")
+
+/** An event on its way into the log. */
+export interface NewEvent extends Logged {
   readonly sequence: number
   readonly stream: string
   readonly version: number
   readonly type: string
-  readonly payload: string
   readonly cause: Cause
   readonly at: Millis
 }
@@ -120,10 +139,12 @@ export const streamsSince = (sql: SqlClient, after: number) =>
 // Sizes first: a page of large events is cut before its payloads are read.
 
 export const readLog = Effect.fnUntraced(function* (sql: SqlClient, after: number, bounds: Bounds) {
-  const sizes = yield* sql<Sized>`SELECT sequence AS place, octet_length(payload) AS bytes FROM events
+  const sizes =
+    yield* sql<Sized>`SELECT sequence AS place, octet_length(payload) + coalesce(octet_length(text), 0) AS bytes FROM events
     WHERE sequence > ${after} ORDER BY sequence LIMIT ${bounds.rows + 1}`
   const { last, complete } = cut(sizes, bounds, after)
-  const rows = yield* sql<Row>`SELECT sequence, stream, version, event_version, payload, cause, at FROM events
+  const rows =
+    yield* sql<Row>`SELECT sequence, stream, version, event_version, payload, text, cause, at FROM events
     WHERE sequence > ${after} AND sequence <= ${last} ORDER BY sequence`
   return yield* page(rows, last, complete)
 })
@@ -134,10 +155,12 @@ export const readStream = Effect.fnUntraced(function* (
   after: number,
   bounds: Bounds
 ) {
-  const sizes = yield* sql<Sized>`SELECT version AS place, octet_length(payload) AS bytes FROM events
+  const sizes =
+    yield* sql<Sized>`SELECT version AS place, octet_length(payload) + coalesce(octet_length(text), 0) AS bytes FROM events
     WHERE stream = ${stream} AND version > ${after} ORDER BY version LIMIT ${bounds.rows + 1}`
   const { last, complete } = cut(sizes, bounds, after)
-  const rows = yield* sql<Row>`SELECT sequence, stream, version, event_version, payload, cause, at FROM events
+  const rows =
+    yield* sql<Row>`SELECT sequence, stream, version, event_version, payload, text, cause, at FROM events
     WHERE stream = ${stream} AND version > ${after} AND version <= ${last} ORDER BY version`
   return yield* page(rows, last, complete)
 })
@@ -169,6 +192,7 @@ export interface Row {
   readonly version: number
   readonly event_version: number
   readonly payload: string
+  readonly text: string | null
   readonly cause: string
   readonly at: number
 }
@@ -180,6 +204,7 @@ const insert = insertInto("events", [
   "type",
   "event_version",
   "payload",
+  "text",
   "cause",
   "command_id",
   "at"
@@ -192,6 +217,7 @@ const cellsOf = (event: NewEvent): Cells => [
   event.type,
   eventVersion,
   event.payload,
+  event.text,
   JSON.stringify(event.cause),
   event.cause.type === "command" ? event.cause.commandId : null,
   event.at
@@ -217,7 +243,7 @@ const isCause = Schema.is(
  */
 const recordOf = (row: Row, causeOf = parsedCause): StoredRecord | null => {
   if (row.event_version !== eventVersion) return null
-  const event = parseJson(row.payload)
+  const event = eventOf(row)
   const cause = causeOf(row.cause)
   if (cause === null) return null
   const { sequence, version, at } = row
@@ -228,6 +254,11 @@ const recordOf = (row: Row, causeOf = parsedCause): StoredRecord | null => {
   }
   if (!isProjectId(id) || !isProjectEvent(event)) return null
   return { sequence, projectId: id, version, at, cause, event }
+}
+
+const eventOf = ({ payload, text }: Row): unknown => {
+  const event = parseJson(payload)
+  return text === null || typeof event !== "object" || event === null ? event : Object.assign(event, { text })
 }
 
 const parsedCause = (text: string): Cause | null => {

@@ -3,6 +3,7 @@ import { assert, describe, it, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import { DatabaseSync } from "node:sqlite"
 import { Commit } from "../../src/engine/Commit.ts"
+import { textBytesOf } from "../../src/projection/rowText.ts"
 import { EventLog } from "../../src/store/EventLog.ts"
 import { migrated } from "../../src/store/Migrations.ts"
 import { Reader, Writer } from "../../src/store/Sqlite.ts"
@@ -29,9 +30,11 @@ const sizes = (app: App) =>
     Effect.gen(function* () {
       const sql = yield* Reader
       const [log] = yield* sql<{ events: number; bytes: number }>`SELECT count(*) AS events,
-        sum(octet_length(payload)) AS bytes FROM events WHERE stream LIKE 'thread:%'`
-      const [seen] = yield* sql<{ bytes: number }>`SELECT (SELECT sum(octet_length(text)) FROM messages)
-        + (SELECT coalesce(sum(octet_length(text)), 0) FROM items) AS bytes`
+        sum(octet_length(payload) + coalesce(octet_length(text), 0)) AS bytes FROM events WHERE stream LIKE 'thread:%'`
+      const [seen] = yield* sql<{
+        bytes: number
+      }>`SELECT (SELECT sum(${sql.literal(textBytesOf("messages"))}) FROM messages)
+        + (SELECT coalesce(sum(${sql.literal(textBytesOf("items"))}), 0) FROM items) AS bytes`
       return { events: log?.events ?? 0, log: log?.bytes ?? 0, seen: seen?.bytes ?? 0 }
     })
   )
@@ -75,7 +78,12 @@ describe("E4: what was written is never written again", () => {
   const logOf = (filename: string) => {
     const database = new DatabaseSync(filename, { readOnly: true })
     try {
-      return database.prepare("SELECT * FROM events ORDER BY sequence").all()
+      return database
+        .prepare(
+          `SELECT sequence, stream, version, type, event_version, payload, cause, command_id, at
+            FROM events ORDER BY sequence`
+        )
+        .all()
     } finally {
       database.close()
     }

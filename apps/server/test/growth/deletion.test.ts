@@ -291,7 +291,7 @@ describe("free pages", () => {
     () =>
       Effect.gen(function* () {
         const thread = author("t")
-        yield* grow(thread, 20, "long text ".repeat(10_000))
+        yield* grow(thread, 40, "long text ".repeat(10_000))
         yield* close(thread)
         const full = yield* pages("page_count")
         assert.isAbove(full, 2_000)

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { ItemId } from "@turnkeeper/domain/ids"
 import { Effect } from "effect"
 import { Commit } from "../../src/engine/Commit.ts"
-import { shortened } from "../../src/projection/longText.ts"
+import { shortened } from "../../src/projection/rowText.ts"
 import { ThreadView } from "../../src/projection/ThreadView.ts"
 import { Reader } from "../../src/store/Sqlite.ts"
 import {
@@ -67,7 +67,7 @@ describe("a long output", () => {
       assert.strictEqual(parts.join(""), long)
       const sql = yield* Reader
       const [stored] = yield* sql<{ n: number }>`SELECT
-        (SELECT sum(octet_length(payload)) FROM events) + (SELECT sum(octet_length(text)) FROM items)
+        (SELECT sum(octet_length(payload) + coalesce(octet_length(text), 0)) FROM events) + (SELECT sum(octet_length(text)) FROM items)
         + (SELECT coalesce(sum(octet_length(text)), 0) FROM message_chunks) AS n`
       assert.isBelow(stored?.n ?? Infinity, long.length * 1.3)
       // L15
@@ -102,7 +102,7 @@ describe("a long output", () => {
     }).pipe(Effect.provide(store))
   )
 
-  it.effect("a short one is in its row; one that nobody knows has no text", () =>
+  it.effect("a short one is read in parts, too; one that nobody knows has no text", () =>
     Effect.gen(function* () {
       const { thread, end } = yield* running
       yield* end("short")
@@ -120,11 +120,11 @@ describe("a long output", () => {
   it("no character is cut in two, wherever the cuts fall", () => {
     for (let shift = 0; shift < 4; shift++) {
       const text = "x".repeat(shift) + "\u{1f600}".repeat(40_000)
-      const { text: short, omitted } = shortened(text)
+      const { text: short, omitted } = shortened(text, 7)
       assert.isTrue(short.isWellFormed())
       const { from, length } = omitted!
       assert.strictEqual(short.slice(0, from) + text.slice(from, from + length) + short.slice(from), text)
     }
-    assert.deepStrictEqual(shortened("y".repeat(65_536)).omitted, null)
+    assert.deepStrictEqual(shortened("y".repeat(65_536), 7).omitted, null)
   })
 })

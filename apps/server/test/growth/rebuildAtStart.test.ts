@@ -8,7 +8,7 @@ import { shadowOf } from "../../src/maintenance/shadow.ts"
 import { author, created, dump, next, queued, storeAt, temporaryDirectory } from "../store/fixtures.ts"
 
 /** Several pages of the log. */
-const notices = 10_000
+const notices = 40_000
 
 /** Each test writes them, and has them read. */
 const slow = 60_000

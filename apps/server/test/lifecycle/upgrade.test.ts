@@ -10,6 +10,7 @@ import { SqlClient } from "effect/sql/SqlClient"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
 import { join } from "node:path"
+import { textOf } from "../../src/projection/rowText.ts"
 import { verify } from "../../src/maintenance/verify.ts"
 import { schemaVersion } from "../../src/store/Migrations.ts"
 import * as Sqlite from "../../src/store/Sqlite.ts"
@@ -61,10 +62,12 @@ describe("a database of an earlier version", () => {
 const historyOf = (database: string) => {
   const file = new DatabaseSync(database, { readOnly: true })
   const all = (sql: string) => file.prepare(sql).all()
+  const columns = all("SELECT name FROM pragma_table_info('messages')").map(({ name }) => name)
+  const text = columns.includes("text_at") ? textOf("messages") : "text"
   const found = {
     turns: all("SELECT thread_id, turn_id, state, delivered, reason FROM turns ORDER BY thread_id, turn_id"),
     messages: all(
-      "SELECT thread_id, message_id, role, status, text FROM messages ORDER BY thread_id, message_id"
+      `SELECT thread_id, message_id, role, status, ${text} AS text FROM messages ORDER BY thread_id, message_id`
     ),
     receipts: all(
       "SELECT command_id, hash FROM command_receipts WHERE command_id <> 'make-project' ORDER BY 1"

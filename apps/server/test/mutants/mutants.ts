@@ -378,5 +378,29 @@ export const mutants: ReadonlyArray<Mutant> = [
     put: "",
     caughtBy: "mutants/keptPlans.test.ts",
     test: "keeps them all: words that come behind a listing"
+  },
+  {
+    breaks: "half a surrogate pair is put where SQLite cannot hold it",
+    file: "store/EventLog.ts",
+    find: 'text !== "" && text.isWellFormed() && !text.includes("\\0")',
+    put: 'text !== ""',
+    caughtBy: "growth/textsOnce.test.ts",
+    test: "L12: comes out of the log as it went in, whatever it is of, and is shown as SQLite can show it"
+  },
+  {
+    breaks: "an edited prompt goes on naming the event of its first words",
+    file: "projection/Messages.ts",
+    find: "SET text = v.column3, text_at = v.column4 FROM",
+    put: "SET text = v.column3 FROM",
+    caughtBy: "growth/textsOnce.test.ts",
+    test: "L12: an edited prompt is shown and found by its new words, and not by its old ones"
+  },
+  {
+    breaks: "a text that was logged before texts stood beside their events is not looked for",
+    file: "projection/rowText.ts",
+    find: "SELECT coalesce(events.text, events.payload ->> '$.text') FROM",
+    put: "SELECT events.text FROM",
+    caughtBy: "growth/textsOnce.test.ts",
+    test: "E4: of an event that has it in its payload, as all had once, is shown, sized and found the same"
   }
 ]

@@ -16,6 +16,7 @@ import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { Commit } from "../../../../apps/server/src/engine/Commit.ts"
 import { Feed } from "../../../../apps/server/src/engine/Feed.ts"
+import { textOf } from "../../../../apps/server/src/projection/rowText.ts"
 import { storeLayer } from "../../../../apps/server/src/server.ts"
 import type { Sent } from "./Customer.ts"
 import type { Loop } from "./Loop.ts"
@@ -42,7 +43,11 @@ const breaches: { readonly [law: string]: string } = {
     FROM turns t WHERE ${terminal}
       AND (t.settled_at IS NULL OR (t.reason IS NULL AND t.state NOT IN ('completed', 'steered')))`,
   "L12: a message has lost its text": `SELECT t.turn_id FROM turns t WHERE t.message_id IS NOT NULL
-    AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.thread_id = t.thread_id AND m.message_id = t.message_id)`
+    AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.thread_id = t.thread_id AND m.message_id = t.message_id)`,
+  "L12: the event that has a text is gone": `SELECT m.message_id AS id FROM messages m WHERE m.text_at IS NOT NULL
+      AND NOT EXISTS (SELECT 1 FROM events e WHERE e.sequence = m.text_at)
+    UNION ALL SELECT i.item_id FROM items i WHERE i.text_at IS NOT NULL
+      AND NOT EXISTS (SELECT 1 FROM events e WHERE e.sequence = i.text_at)`
 }
 
 interface LogRow {
@@ -51,6 +56,7 @@ interface LogRow {
   readonly version: number
   readonly type: string
   readonly payload: string
+  readonly text: string | null
   readonly cause: string
   readonly at: number
 }
@@ -82,7 +88,7 @@ export interface Judge {
 export const makeJudge = (database: string, records: ReadonlyArray<string>): Judge => {
   const file = new DatabaseSync(database, { readOnly: true })
   const newest = file.prepare(
-    `SELECT sequence, stream, version, type, payload, cause, at FROM events WHERE sequence > ? ORDER BY sequence`
+    `SELECT sequence, stream, version, type, payload, text, cause, at FROM events WHERE sequence > ? ORDER BY sequence`
   )
   const laws = Object.entries(breaches).map(([law, sql]) => [law, file.prepare(sql)] as const)
   const states = new Map<string, ThreadState>()
@@ -93,9 +99,9 @@ export const makeJudge = (database: string, records: ReadonlyArray<string>): Jud
 
   const fold = (row: LogRow) => {
     sequence = row.sequence
-    hash.update(`${row.stream} ${row.version} ${row.payload} ${row.at}\n`)
+    hash.update(`${row.stream} ${row.version} ${row.payload} ${row.text} ${row.at}\n`)
     if (!row.stream.startsWith("thread:")) return
-    const event = JSON.parse(row.payload) as ThreadEvent
+    const event = eventOf(row)
     const before = stateOf(row.stream.slice("thread:".length))
     judge(row, event, before)
     states.set(row.stream, evolve(before, event))
@@ -135,8 +141,9 @@ export const makeJudge = (database: string, records: ReadonlyArray<string>): Jud
       for (const row of group) fold(row)
       broken.push(...leftBehind(stream, group, before, states.get(stream) ?? initial))
     }
-    return rows.map(({ stream, version, payload, cause }) => {
-      const short = payload.length > 260 ? `${payload.slice(0, 260)}…` : payload
+    return rows.map(({ stream, version, payload, text, cause }) => {
+      const whole = text === null ? payload : `${payload} ${text}`
+      const short = whole.length > 260 ? `${whole.slice(0, 260)}…` : whole
       return `    ${stream} ${version} ${short} ⇐ ${cause}`
     })
   }
@@ -170,6 +177,10 @@ export const makeJudge = (database: string, records: ReadonlyArray<string>): Jud
 }
 
 /** Rows of one stream that one cause brought in one moment: one step of its thread. */
+/** Its text stands beside the rest. */
+const eventOf = ({ payload, text }: LogRow): ThreadEvent =>
+  ({ ...JSON.parse(payload), ...(text !== null && { text }) }) as ThreadEvent
+
 const causedTogether = (rows: ReadonlyArray<LogRow>): ReadonlyArray<ReadonlyArray<LogRow>> => {
   const groups: Array<Array<LogRow>> = []
   for (const row of rows) {
@@ -190,7 +201,7 @@ const leftBehind = (
   after: ThreadState
 ): ReadonlyArray<string> => {
   const ended = rows
-    .map(({ payload }) => JSON.parse(payload) as ThreadEvent)
+    .map(eventOf)
     .filter((event) => event.type === "turn.settled")
     .filter(({ state }) => state === "error" || state === "interrupted")
     .map(({ turnId }) => turnId)
@@ -280,7 +291,7 @@ const held = (file: DatabaseSync, records: ReadonlyArray<string>): ReadonlyArray
 const wrongTexts = (file: DatabaseSync, records: ReadonlyArray<string>): ReadonlyArray<string> => {
   const { texts } = truthIn(records)
   const said = file.prepare(
-    `SELECT text FROM messages WHERE thread_id = ? AND turn_id = ? AND role <> 'user' AND status = 'completed'
+    `SELECT ${textOf("messages")} AS text FROM messages WHERE thread_id = ? AND turn_id = ? AND role <> 'user' AND status = 'completed'
      ORDER BY position`
   )
   const completed = file
@@ -318,7 +329,7 @@ const keptIn = (file: DatabaseSync, sent: ReadonlyArray<Sent>): ReadonlyArray<st
   const found: Array<string> = []
   const receipt = file.prepare("SELECT 1 FROM command_receipts WHERE command_id = ?")
   const message = file.prepare(
-    `SELECT m.text FROM turns t JOIN messages m ON m.thread_id = t.thread_id AND m.message_id = t.message_id
+    `SELECT ${textOf("m")} AS text FROM turns t JOIN messages m ON m.thread_id = t.thread_id AND m.message_id = t.message_id
      WHERE t.turn_id = ?`
   )
   const edits = new Map<string, Array<string>>()
