@@ -12,7 +12,7 @@ import { lengthOf, recordReader } from "../store/EventLog.ts"
 import type { HalfForgotten, Kept } from "../store/Forgetting.ts"
 import { halfForgottenRows, keptOf } from "../store/Forgetting.ts"
 import type { Named, RowStatement, Write } from "../store/rows.ts"
-import { chunksOf, placesOf } from "../store/rows.ts"
+import { cellsOf, chunksOf, placesOf } from "../store/rows.ts"
 
 /** What was read of the log, and what has to be written for it. */
 export interface Page {
@@ -118,7 +118,7 @@ export const runsOf = (database: DatabaseSync, named: Named) => {
   return (writes: ReadonlyArray<Write>): ReadonlyArray<Run> =>
     writes.flatMap(({ rows, statement }) =>
       chunksOf(rows).map((chunk) => () => {
-        statementOf(statement, chunk.length).run(...(chunk.flat() as Array<SQLInputValue>))
+        statementOf(statement, chunk.length).run(...(cellsOf(chunk) as ReadonlyArray<SQLInputValue>))
       })
     )
 }

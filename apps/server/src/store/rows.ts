@@ -62,7 +62,7 @@ export const runWrite = (run: Run, { statement, rows }: Write): void => {
 }
 
 /** One after another; several times as fast as `flat`. */
-const cellsOf = (rows: ReadonlyArray<Cells>): ReadonlyArray<Cell> => {
+export const cellsOf = (rows: ReadonlyArray<Cells>): ReadonlyArray<Cell> => {
   const cells: Array<Cell> = []
   for (const row of rows) for (const cell of row) cells.push(cell)
   return cells
