@@ -31,8 +31,8 @@ export const longItemsOf = ({ events }: Plan): number => Math.round(events / 10)
 const itemsOfTurn = 20
 /** Events of an item, with its share of its turn's. */
 const eventsOfItem = 2 + 2 / itemsOfTurn
-/** What an item takes beside its command's output: rows, indexes, the words of messages. */
-const bytesOfItem = 1_100
+/** What an item takes beside its command's output: rows, indexes, the words of messages, the end of its last page. */
+const bytesOfItem = 1_900
 
 /** `told`: how many items are in, of how many. */
 export const makeDatabase = async (
@@ -101,7 +101,7 @@ const turnOf = (first: number, count: number, output: number): ReadonlyArray<Pro
 
 /** One of ten commands prints much; together they print `output` on average. */
 const printed = (n: number, output: number): string => {
-  const units = Math.round(output * (n % 20 === 0 ? 5 : 5 / 9))
+  const units = Math.round(output * (n % 20 === 0 ? 3 : 7 / 9))
   return lines.slice(0, units % lines.length).padEnd(units, lines)
 }
 
