@@ -224,6 +224,8 @@ const readyLine = async (
     return ready
   } catch (error) {
     child.kill("SIGKILL")
+    // It is gone when its author hears of it: nobody else could wait for it.
+    await exited
     if (error instanceof ServerFailed) throw error
     throw new ServerFailed(`The server was not ready within ${deadlineMs} ms.`, null, stderr())
   } finally {
