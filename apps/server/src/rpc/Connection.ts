@@ -85,11 +85,13 @@ const upgradeRequired = HttpServerResponse.jsonUnsafe(
 
 /** What is written meanwhile reaches the system in one call. */
 const inOneWrite = <E>(wire: Writable, write: Effect.Effect<void, E>) =>
-  Effect.acquireUseRelease(
-    Effect.sync(() => wire.cork()),
-    () => write,
-    () => Effect.sync(() => wire.uncork())
-  )
+  Effect.suspend(() => {
+    wire.cork()
+    return Effect.ensuring(
+      write,
+      Effect.sync(() => wire.uncork())
+    )
+  })
 
 interface Writable {
   readonly writableLength: number

@@ -83,8 +83,8 @@ const encodedOnce = (item: Schema.Top) => {
   const encode = SchemaParser.encodeUnknownEffect(RpcSerialization.json.codecFor(item))
   const once = SchemaGetter.transformEffect((values: unknown, options) => {
     const chunk = values as ReadonlyArray<object>
-    const before = chunk.flatMap((value) => known.get(value) ?? [])
-    if (before.length === chunk.length) return Effect.succeed(before)
+    if (chunk.every((value) => known.has(value)))
+      return Effect.succeed(chunk.map((value) => known.get(value)))
     return Effect.forEach(chunk, (value) => {
       const encoded = known.get(value)
       if (encoded !== undefined) return Effect.succeed(encoded)
