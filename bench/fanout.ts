@@ -17,6 +17,7 @@ import { WebSocketServer } from "ws"
 import { inDirectory } from "./directory.ts"
 import { listening, threadIds, withRunningTurns } from "./engine.ts"
 import type { Address } from "./engine.ts"
+import { outputOf } from "./output.ts"
 import { figure, repeated } from "./report.ts"
 import type { Figure } from "./report.ts"
 import { inPortions, speaking, userTurn } from "./speaker.ts"
@@ -106,7 +107,7 @@ const served = (directory: string, count: number): Promise<number> => {
 const said = (): ReadonlyArray<ProviderEvent> =>
   Array.from({ length: events / 2 }, (_, n): ReadonlyArray<ProviderEvent> => {
     const itself = { providerTurnId: userTurn, providerItemId: `item-${n}`, kind: "command" } as const
-    const detail = { command: "x".repeat(eventBytes), cwd: "/tmp" }
+    const detail = { command: outputOf(2 * n, eventBytes), cwd: "/tmp" }
     return [
       { type: "item.started", ...itself, title: "command", detail },
       {
@@ -115,7 +116,7 @@ const said = (): ReadonlyArray<ProviderEvent> =>
         title: "command",
         detail: {},
         end: "completed",
-        text: "y".repeat(eventBytes)
+        text: outputOf(2 * n + 1, eventBytes)
       }
     ]
   }).flat()
@@ -132,13 +133,16 @@ const bare = async (count: number): Promise<number> => {
     "thread",
     count
   )
-  const used = process.cpuUsage()
-  for (let sent = 0; sent < events; sent += pace.portion) {
-    const items = Array.from({ length: pace.portion }, (_, n) => ({
+  const portions = inPortions(
+    Array.from({ length: events }, (_, n) => ({
       type: "event",
-      text: "x".repeat(eventBytes),
-      version: sent + n + 1
-    }))
+      text: outputOf(n, eventBytes),
+      version: n + 1
+    })),
+    pace.portion
+  )
+  const used = process.cpuUsage()
+  for (const items of portions) {
     const frame = Buffer.from(JSON.stringify({ items }))
     for (const socket of server.clients) socket.send(frame, { binary: false })
     await setTimeout(pace.everyMs)

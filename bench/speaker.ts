@@ -134,5 +134,5 @@ export const turns = (count: number): ReadonlyArray<ProviderEvent> =>
     turnOf(n === 0 ? userTurn : ProviderTurnId.make(`turn-${n + 1}`))
   ).flat()
 
-export const inPortions = (events: ReadonlyArray<ProviderEvent>, size: number): Portions =>
-  Array.from({ length: Math.ceil(events.length / size) }, (_, n) => events.slice(n * size, (n + 1) * size))
+export const inPortions = <A>(all: ReadonlyArray<A>, size: number): ReadonlyArray<ReadonlyArray<A>> =>
+  Array.from({ length: Math.ceil(all.length / size) }, (_, n) => all.slice(n * size, (n + 1) * size))

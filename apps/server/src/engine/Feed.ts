@@ -39,6 +39,8 @@ export interface Published {
 export interface Subscription<A> {
   /** Everything that waits, in order; resolves as soon as there is something. Interrupting it loses nothing. */
   readonly take: Effect.Effect<ReadonlyArray<A>>
+  /** Lets `take` resolve with nothing, when nothing waits. */
+  readonly nudge: () => void
 }
 
 export class Feed extends Context.Service<
@@ -139,7 +141,7 @@ const makeFollower = (): Follower => {
       latch.openUnsafe()
     },
     overflow,
-    take: taking(latch, () => {
+    ...taking(latch, () => {
       const taken = waiting
       waiting = []
       held = 0
@@ -162,7 +164,7 @@ export const bell = <A>(): Bell<A> => {
       waiting.set(key, news)
       latch.openUnsafe()
     },
-    take: taking(latch, () => {
+    ...taking(latch, () => {
       const taken = [...waiting.values()]
       waiting = new Map()
       return taken
@@ -181,14 +183,16 @@ const hung = <A>(bells: Set<Bell<A>>): Effect.Effect<Subscription<A>, never, Sco
   )
 
 /**
- * The latch is open exactly while something waits; emptying and closing are one step. Whoever is woken runs
- * a moment later: what it does is no part of the publishing, and all of one commit is there for it.
+ * The latch is open exactly while something waits, or after a nudge; emptying and closing are one step. Whoever
+ * is woken runs a moment later: what it does is no part of the publishing, and all of one commit is there for it.
  */
-const taking = <A>(latch: Latch.Latch, empty: () => ReadonlyArray<A>): Effect.Effect<ReadonlyArray<A>> =>
-  Effect.andThen(
+const taking = <A>(latch: Latch.Latch, empty: () => ReadonlyArray<A>): Subscription<A> => ({
+  take: Effect.andThen(
     Effect.andThen(latch.await, Effect.yieldNow),
     Effect.sync(() => {
       latch.closeUnsafe()
       return empty()
     })
-  )
+  ),
+  nudge: () => void latch.openUnsafe()
+})

@@ -10,6 +10,7 @@ import type { Scope } from "effect"
 import { HttpServerRequest, HttpServerResponse } from "effect/http"
 import { CloseEvent } from "effect/socket/Socket"
 import { NodeHttpServerRequest } from "@effect/platform-node"
+import { Parts } from "./TextSocket.ts"
 import type { Message } from "./TextSocket.ts"
 import { untilSilent } from "./untilSilent.ts"
 
@@ -47,9 +48,12 @@ export const upgrade = <R>(
     const drained = whenDrained(wire)
 
     const write = (message: Message) =>
-      typeof message === "string" || message instanceof Uint8Array
-        ? writer.write(message)
-        : inOneWrite(wire, writer.writeAll([message.own, message.shared]))
+      writer.write(
+        typeof message === "string" || message instanceof Uint8Array
+          ? message
+          : // The writer hands it on as it is: to the `TextSocket`.
+            (new Parts(wire, message.own, message.shared) as never)
+      )
     // A message for a socket that has just closed goes nowhere; the reader below ends for the same reason.
     const send = (message: Message) => Effect.andThen(Effect.ignore(write(message)), drained)
     const close = (code: CloseCode, reason: string) =>
@@ -83,19 +87,9 @@ const upgradeRequired = HttpServerResponse.jsonUnsafe(
   { status: 426, headers: { upgrade: "websocket" } }
 )
 
-/** What is written meanwhile reaches the system in one call. */
-const inOneWrite = <E>(wire: Writable, write: Effect.Effect<void, E>) =>
-  Effect.acquireUseRelease(
-    Effect.sync(() => wire.cork()),
-    () => write,
-    () => Effect.sync(() => wire.uncork())
-  )
-
 interface Writable {
   readonly writableLength: number
   readonly destroyed: boolean
-  cork(): void
-  uncork(): void
   once(event: "drain" | "close", listener: () => void): unknown
   off(event: "drain" | "close", listener: () => void): unknown
 }

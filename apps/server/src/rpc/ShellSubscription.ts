@@ -12,11 +12,12 @@ import type { StorageUnavailable } from "@turnkeeper/contracts/Errors"
 import { limits } from "@turnkeeper/contracts/Limits"
 import type { ShellCursor, ShellItem } from "@turnkeeper/contracts/Streams"
 import type { ProjectId, ThreadId } from "@turnkeeper/domain/ids"
-import { Clock, Effect, Stream } from "effect"
-import type { Feed } from "../engine/Feed.ts"
+import { Effect, Stream } from "effect"
+import type { Feed, ShellNews } from "../engine/Feed.ts"
 import type { Projects } from "../projection/Projects.ts"
 import type { Threads } from "../projection/Threads.ts"
 import { chunked } from "./chunked.ts"
+import { withHeartbeats } from "./heartbeat.ts"
 
 /** Where a subscription reads from. */
 export interface ShellSource {
@@ -48,20 +49,16 @@ export const shellSubscription = (
       const missed = after === undefined ? null : yield* missedSince(source, after, told)
       const first = [...(missed ?? (yield* everything(source))), synchronized(source, told)]
 
-      const next = Effect.gen(function* () {
-        // What changes in this moment gathers in the marks: one message per row and moment.
-        yield* Effect.sleep(limits.shellGatherMillis)
-        const changed = yield* Effect.timeoutOption(live.take, limits.heartbeatMillis)
-        if (changed._tag === "Some") {
-          const rows = yield* rowsOf(source, changed.value)
+      const itemsOf = (changed: ReadonlyArray<ShellNews>) =>
+        Effect.map(rowsOf(source, changed), (rows): Items => {
           // All that one commit published was taken at once, so nothing up to its newest is still to come.
-          told = changed.value.reduce((newest, { sequence }) => Math.max(newest, sequence), told)
+          told = changed.reduce((newest, { sequence }) => Math.max(newest, sequence), told)
           return [...rows, synchronized(source, told)]
-        }
-        return [{ type: "heartbeat" as const, at: yield* Clock.currentTimeMillis }]
-      })
+        })
+      const news = yield* withHeartbeats(live, itemsOf)
 
-      return chunked(first, next)
+      // What changes in this moment gathers in the marks: one message per row and moment.
+      return chunked(first, Effect.andThen(Effect.sleep(limits.shellGatherMillis), news))
     })
   )
 

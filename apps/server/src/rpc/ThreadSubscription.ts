@@ -15,12 +15,13 @@ import type { StorageUnavailable } from "@turnkeeper/contracts/Errors"
 import { limits } from "@turnkeeper/contracts/Limits"
 import type { Cursor, ThreadItem, ThreadSnapshot } from "@turnkeeper/contracts/Streams"
 import { ThreadNotFound } from "@turnkeeper/domain/thread/Command"
-import { Clock, Effect, Stream } from "effect"
+import { Effect, Stream } from "effect"
 import { actorOf } from "../engine/Change.ts"
 import type { Delta, ThreadRecord } from "../engine/Change.ts"
-import type { Feed, FeedEntry } from "../engine/Feed.ts"
+import type { Feed, FeedEntry, ThreadNews } from "../engine/Feed.ts"
 import type { OpenText, ThreadView } from "../projection/ThreadView.ts"
 import { chunked } from "./chunked.ts"
+import { withHeartbeats } from "./heartbeat.ts"
 
 /** Where a subscription reads from. */
 export interface ThreadSource {
@@ -45,21 +46,19 @@ export const threadSubscription = (
         ? everything(source, input, sent)
         : continued(source, input, sent, input.after)
 
-      /** What the live feed brought; a heartbeat when it has been silent; the gap again when it overflowed. */
-      const next = Effect.gen(function* () {
-        const taken = yield* Effect.timeoutOption(live.take, limits.heartbeatMillis)
-        if (taken._tag === "None") return [{ type: "heartbeat" as const, at: yield* Clock.currentTimeMillis }]
+      /** What the live feed brought; the gap again when it overflowed. */
+      const itemsOf = (taken: ReadonlyArray<ThreadNews>): Effect.Effect<Items, Failure> => {
         const items: Array<ThreadItem> = []
-        for (const news of taken.value) {
+        for (const news of taken) {
           // The rest of what was taken is in the database too, so it is read with the gap.
           if (news.type === "overflowed" || !sent.join(news, items)) {
-            return [...items, ...(yield* caughtUp(source, input, sent))]
+            return Effect.map(caughtUp(source, input, sent), (rest) => [...items, ...rest])
           }
         }
-        return items
-      })
+        return Effect.succeed(items)
+      }
 
-      return chunked(first, next)
+      return chunked(first, yield* withHeartbeats(live, itemsOf))
     })
   )
 
@@ -179,7 +178,9 @@ const makeSent = (epoch: string) => {
 
 /** What a client is told of something committed: one object for all who follow, so that it is encoded once. */
 const itemOf = <A extends object>(committed: A, make: (committed: A) => ThreadItem): ThreadItem => {
-  const made = told.get(committed) ?? make(committed)
+  const known = told.get(committed)
+  if (known !== undefined) return known
+  const made = make(committed)
   told.set(committed, made)
   return made
 }

@@ -10,11 +10,15 @@ export const chunked = <A, E>(
   next: Effect.Effect<ReadonlyArray<A>, E>
 ): Stream.Stream<A, E> => {
   let unsent = first
-  const pull = Effect.gen(function* () {
-    while (!Arr.isReadonlyArrayNonEmpty(unsent)) unsent = yield* next
+  const pull: Effect.Effect<Arr.NonEmptyReadonlyArray<A>, E> = Effect.suspend(() => {
+    if (!Arr.isReadonlyArrayNonEmpty(unsent)) return pullNext
     const [chunk, rest] = Arr.splitAtNonEmpty(unsent, limits.chunkItems)
     unsent = rest
-    return chunk
+    return Effect.succeed(chunk)
+  })
+  const pullNext = Effect.flatMap(next, (items) => {
+    unsent = items
+    return pull
   })
   return Stream.fromPull(Effect.succeed(pull))
 }

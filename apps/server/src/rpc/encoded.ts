@@ -8,7 +8,6 @@
 import { Api } from "@turnkeeper/contracts/Api"
 import { Effect, Schema, SchemaGetter, SchemaParser } from "effect"
 import { RpcSchema, RpcSerialization } from "effect/rpc"
-import { Beginning } from "./TextSocket.ts"
 import type { Message } from "./TextSocket.ts"
 
 /** The JSON of one item in the bytes that go over the wire, ready for any frame. */
@@ -31,7 +30,7 @@ export const messageOf = (before: string, values: ReadonlyArray<unknown>, after:
   const bytes = items.reduce((sum, { json }) => sum + json.length, 0)
   return bytes < sharedMin
     ? Buffer.concat([Buffer.from(before), ...joined(items, after)])
-    : { own: Beginning.ofText(before), shared: sharedBytes(items, after) }
+    : { own: before, shared: sharedBytes(items, after) }
 }
 
 /** Less than this is copied faster than written in two parts. Bytes. */
@@ -83,8 +82,8 @@ const encodedOnce = (item: Schema.Top) => {
   const encode = SchemaParser.encodeUnknownEffect(RpcSerialization.json.codecFor(item))
   const once = SchemaGetter.transformEffect((values: unknown, options) => {
     const chunk = values as ReadonlyArray<object>
-    const before = chunk.flatMap((value) => known.get(value) ?? [])
-    if (before.length === chunk.length) return Effect.succeed(before)
+    if (chunk.every((value) => known.has(value)))
+      return Effect.succeed(chunk.map((value) => known.get(value)))
     return Effect.forEach(chunk, (value) => {
       const encoded = known.get(value)
       if (encoded !== undefined) return Effect.succeed(encoded)

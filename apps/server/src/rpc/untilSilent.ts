@@ -19,7 +19,7 @@ export interface Wire {
 
 /**
  * A whole WebSocket frame, unmasked and empty, as a server sends it. It goes between the frames of others:
- * those are written in one piece, because nothing here compresses or fragments.
+ * those are written in one step, because nothing here compresses or fragments.
  */
 const ping = Uint8Array.of(0x89, 0x00)
 

@@ -96,7 +96,8 @@ const losing = (piece: string) =>
   Effect.map(Feed, (feed): Feed["Service"] => ({
     ...feed,
     thread: (threadId) =>
-      Effect.map(feed.thread(threadId), ({ take }) => ({
+      Effect.map(feed.thread(threadId), ({ nudge, take }) => ({
+        nudge,
         take: Effect.map(take, (news) =>
           news.filter((one) => one.type !== "delta" || one.delta.event.text !== piece)
         )
