@@ -59,14 +59,19 @@ export class VersionConflict extends Schema.TaggedError<VersionConflict>()("Vers
  */
 export type CommitError = StorageUnavailable | VersionConflict | CommandIdReused
 
+/** Told once what became of a change; by the writer itself, so it must be short. */
+export type Answer = (exit: Exit.Exit<Committed, CommitError>) => void
+
 export class Commit extends Context.Service<
   Commit,
   {
     /**
-     * Resolves when the change is durable, its tables are written and it is published. Waits while too much
-     * waits already. A receipt whose command was carried out before is answered as then, and nothing is
-     * written. Interrupting it takes nothing back.
+     * Answers when the change is durable, its tables are written and it is published. A receipt whose command
+     * was carried out before is answered as then, and nothing is written. A plain call: a mailbox needs no
+     * fiber that waits for each piece of streamed text.
      */
+    readonly take: (change: Change, answer: Answer) => void
+    /** The same as an effect. Interrupting it takes nothing back. */
     readonly submit: (change: Change) => Effect.Effect<Committed, CommitError>
     /** The stored answer to a command, or null where it was never accepted. */
     readonly receiptOf: (commandId: CommandId) => Effect.Effect<StoredReceipt | null, StorageUnavailable>
@@ -96,38 +101,62 @@ export class Commit extends Context.Service<
       if (yield* unavailable(isOutdated(sql))) yield* Effect.flatMap(fileOf(sql), remade)
       yield* Effect.forkScoped(run(queue, { sql, log, publish: feed.publish }))
 
-      const enqueue = <A, E>(jobOf: (done: Deferred.Deferred<A, E>) => Job) =>
-        Effect.suspend((): Effect.Effect<A, E | StorageUnavailable> => {
-          const done = Deferred.makeUnsafe<A, E>()
-          const one = jobOf(done)
-          if (Queue.offerUnsafe(queue, one)) return Deferred.await(done)
-          // Full: then the author waits. Or closed.
-          return Effect.flatMap(Queue.offer(queue, one), (taken): Effect.Effect<A, E | StorageUnavailable> =>
-            taken ? Deferred.await(done) : Effect.fail(new StorageUnavailable({ retryable: true }))
-          )
+      const runFork = Effect.runForkWith(yield* Effect.context())
+
+      const enqueue = (one: Job) => {
+        if (Queue.offerUnsafe(queue, one)) return
+        // Full: then it waits for its place. Or closed.
+        const offered = Effect.map(Queue.offer(queue, one), (taken) => {
+          if (!taken) refuse(one)
+        })
+        runFork(offered)
+      }
+
+      const task = <A>(work: (door: Door) => Effect.Effect<A, StorageUnavailable>) =>
+        Effect.suspend(() => {
+          const done = Deferred.makeUnsafe<A, StorageUnavailable>()
+          enqueue(taskOf(done, work))
+          return Deferred.await(done)
         })
 
+      /** An author that breaks over its answer takes neither the writer with it nor the answers of the others. */
+      const safely =
+        (answer: Answer): Answer =>
+        (exit) => {
+          try {
+            answer(exit)
+          } catch (defect) {
+            runFork(Effect.logError("The answer to a change broke its author", defect))
+          }
+        }
+
+      const take: Commit["Service"]["take"] = (change, answer) => {
+        const submission = encoded(change, safely(answer))
+        if (submission === null) answer(Exit.fail(new StorageUnavailable({ retryable: false })))
+        else enqueue(submission)
+      }
+
       return Commit.of({
-        submit: (change) =>
-          Effect.suspend(() => {
-            const encoded = encode(change)
-            if (encoded === null) return Effect.fail(new StorageUnavailable({ retryable: false }))
-            return enqueue<Committed, CommitError>((done) => ({ type: "change", ...encoded, done }))
-          }),
+        take,
+        submit: submitBy(take),
         receiptOf: (commandId) =>
           receiptsOf(reader, [commandId]).pipe(
             Effect.map((receipts) => receipts.get(commandId) ?? null),
             unavailable
           ),
-        rebuild: enqueue<Rebuilt, StorageUnavailable>((done) => job(done, ({ sql }) => rebuildWith(sql))),
-        upkeep: <A>(step: Upkeep<A>) =>
-          enqueue<A, StorageUnavailable>((done) => job(done, (door) => upkeepWith(door.sql, door.log, step))),
-        lend: <A>(work: Effect.Effect<A, StorageUnavailable>) =>
-          enqueue<A, StorageUnavailable>((done) => job(done, () => work))
+        rebuild: task(({ sql }) => rebuildWith(sql)),
+        upkeep: <A>(step: Upkeep<A>) => task((door) => upkeepWith(door.sql, door.log, step)),
+        lend: <A>(work: Effect.Effect<A, StorageUnavailable>) => task(() => work)
       })
     })
   )
 }
+
+/** For whoever has a fiber that can wait. */
+export const submitBy =
+  (take: Commit["Service"]["take"]): Commit["Service"]["submit"] =>
+  (change) =>
+    Effect.callback((resume) => take(change, resume))
 
 /** Bounds of what waits and of one transaction: a full queue holds its authors back, a large batch is cut. */
 const limits = { waiting: 4_096, batchEvents: 1_000, batchBytes: 4 * 1024 * 1024, versions: 10_000 } as const
@@ -147,7 +176,7 @@ interface Task {
 
 export type Upkeep<A> = (sql: Writer["Service"]) => Effect.Effect<A, SqlError>
 
-const job = <A>(
+const taskOf = <A>(
   done: Deferred.Deferred<A, StorageUnavailable>,
   work: (door: Door) => Effect.Effect<A, StorageUnavailable>
 ): Task => ({
@@ -163,19 +192,26 @@ interface Submission {
   /** JSON of each event in order; null for streamed text, which the log does not take. */
   readonly payloads: ReadonlyArray<string | null>
   readonly bytes: number
-  readonly done: Deferred.Deferred<Committed, CommitError>
+  readonly answer: Answer
 }
 
+/** Nothing of it was written. */
+const refuse = (one: Job, why = new StorageUnavailable({ retryable: true })) =>
+  one.type === "change" ? one.answer(Exit.fail(why)) : one.refuse(why)
+
 /** null: the change holds something that is no JSON. */
-const encode = (change: Change): Omit<Submission, "type" | "done"> | null => {
+const encoded = (change: Change, answer: Answer): Submission | null => {
   try {
-    const payloads = change.events.map((event) =>
-      event.type === "text.appended" ? null : JSON.stringify(event)
-    )
-    const bytes = change.events.reduce((sum, event, index) => sum + sizeOf(event, payloads[index] ?? null), 0)
+    const payloads: Array<string | null> = []
+    let bytes = 0
+    for (const event of change.events) {
+      const payload = event.type === "text.appended" ? null : JSON.stringify(event)
+      payloads.push(payload)
+      bytes += sizeOf(event, payload)
+    }
     const stream =
       change.stream === "thread" ? threadStream(change.threadId) : projectStream(change.projectId)
-    return { change, stream, payloads, bytes }
+    return { type: "change", change, stream, payloads, bytes, answer }
   } catch {
     return null
   }
@@ -210,11 +246,7 @@ const giveUp = (queue: Queue.Queue<Job>) =>
   Effect.gen(function* () {
     const left = yield* Queue.clear(queue)
     yield* Queue.shutdown(queue)
-    const nothingWritten = new StorageUnavailable({ retryable: true })
-    for (const one of left) {
-      if (one.type === "change") Deferred.doneUnsafe(one.done, Exit.fail(nothingWritten))
-      else one.refuse(nothingWritten)
-    }
+    for (const one of left) refuse(one)
   })
 
 const grouped = (jobs: ReadonlyArray<Job>): ReadonlyArray<Group> => {
@@ -261,8 +293,7 @@ const commitAll = (door: Door, members: ReadonlyArray<Submission>): Effect.Effec
     yield* Effect.logError("A change was not committed", exit.cause)
     if (fault.type === "change") yield* Metric.update(refusedChanges, 1)
     const retryable = fault.type === "storage" && fault.retryable
-    for (const { done } of members)
-      Deferred.doneUnsafe(done, Exit.fail(new StorageUnavailable({ retryable })))
+    for (const member of members) refuse(member, new StorageUnavailable({ retryable }))
   })
 
 /** A defect comes from the change that was being written: another one does not have it. */
@@ -292,8 +323,8 @@ const commitTogether = Effect.fnUntraced(function* (door: Door, members: Readonl
   // 3. Publish, now that it can no longer be undone.
   publish(plan.published)
   // 4. Answer.
-  for (const { member, committed } of plan.accepted) Deferred.doneUnsafe(member.done, Exit.succeed(committed))
-  for (const { member, exit } of plan.answered) Deferred.doneUnsafe(member.done, exit)
+  for (const { member, committed } of plan.accepted) member.answer(Exit.succeed(committed))
+  for (const { member, exit } of plan.answered) member.answer(exit)
   return plan.later
 })
 
@@ -425,8 +456,9 @@ const accept = (plan: Plan, member: Submission) => {
 const takeThread = (plan: Plan, member: Submission, change: ThreadChange): number => {
   const { threadId, after, at, cause } = change
   let version = change.expected
-  for (const [index, event] of change.events.entries()) {
-    const payload = member.payloads[index] ?? null
+  let index = 0
+  for (const event of change.events) {
+    const payload = member.payloads[index++] ?? null
     if (isStreamed(event)) {
       const { itemId, offset, text, seq = 0 } = event
       plan.journal.push({ type: "append", threadId, itemId, offset, text, seq, afterVersion: version })
