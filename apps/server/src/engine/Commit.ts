@@ -40,8 +40,8 @@ import type { Write } from "../store/rows.ts"
 import { runWrite } from "../store/rows.ts"
 import { pragma, Reader, Writer } from "../store/Sqlite.ts"
 import { faultOf, unavailable } from "../store/storageFault.ts"
-import type { JournalEntry } from "../store/TextJournal.ts"
-import { writeJournal } from "../store/TextJournal.ts"
+import type { JournalEntry, JournalPlan, OpenTexts } from "../store/TextJournal.ts"
+import { advanceTexts, planJournal, readOpenTexts, writeJournal } from "../store/TextJournal.ts"
 import type { Change, Committed, LoggedEvent, ProjectChange, ProjectRecord, ThreadChange } from "./Change.ts"
 import { Feed } from "./Feed.ts"
 import type { Published } from "./Feed.ts"
@@ -313,10 +313,11 @@ const commitTogether = Effect.fnUntraced(function* (door: Door, members: Readonl
       sql,
       plan.accepted.some(({ member }) => mustSurvive(member.change))
     )
+    const journal = planJournal(plan.journal, yield* log.texts(sql))
     yield* sql.transact((run) => {
-      for (const write of writesOf(plan)) runWrite(run, write)
+      for (const write of writesOf(plan, journal)) runWrite(run, write)
     })
-    log.advance(plan)
+    log.advance(plan, journal)
     yield* Metric.update(batches, 1)
     yield* Metric.update(committedEvents, plan.events.length)
   }
@@ -335,12 +336,12 @@ const commitTogether = Effect.fnUntraced(function* (door: Door, members: Readonl
 const mustSurvive = (change: Change): boolean =>
   change.receipt !== null || change.events.some((event) => event.type === "turn.send_started")
 
-const writesOf = (plan: Plan): ReadonlyArray<Write> => [
+const writesOf = (plan: Plan, journal: JournalPlan): ReadonlyArray<Write> => [
   append(plan.events),
   writeReceipts(plan.receipts),
   ...tableWritesOf(plan.batch),
   noteDeletions(plan.deletions),
-  ...writeJournal(plan.journal)
+  ...writeJournal(journal)
 ]
 
 /**
@@ -360,7 +361,8 @@ const rebuildWith = (sql: SqlClient) =>
 
 const upkeepWith = <A>(sql: Writer["Service"], log: Log, step: Upkeep<A>) =>
   transaction(sql, step(sql)).pipe(
-    Effect.onError(() => Effect.sync(log.forget)),
+    // Whether it failed or has taken away what the writer knew of: the database is asked again.
+    Effect.ensuring(Effect.sync(log.forget)),
     unavailable
   )
 
@@ -517,8 +519,9 @@ interface Log {
   readonly sequence: (sql: SqlClient) => Effect.Effect<number, SqlError>
   /** What the user asked for survives a power cut; provider output may lose its last moments to one. */
   readonly setDurability: (sql: SqlClient, full: boolean) => Effect.Effect<void, SqlError>
-  readonly advance: (plan: Plan) => void
-  /** After a failure the database is asked again. */
+  readonly texts: (sql: SqlClient) => Effect.Effect<OpenTexts, SqlError>
+  readonly advance: (plan: Plan, journal: JournalPlan) => void
+  /** From now on the database is asked again. */
   readonly forget: () => void
 }
 
@@ -526,6 +529,7 @@ const openLog = (sql: SqlClient): Effect.Effect<Log, StorageUnavailable> =>
   Effect.sync(() => {
     const heads = new Map<string, number>()
     let newest: number | null = null
+    let texts: OpenTexts | null = null
     let durability: boolean | null = null
 
     /** Keeps the streams that changed last. Streamed text changes no version. */
@@ -560,6 +564,10 @@ const openLog = (sql: SqlClient): Effect.Effect<Log, StorageUnavailable> =>
         newest === null
           ? Effect.tap(newestSequence(sql), (sequence) => Effect.sync(() => (newest = sequence)))
           : Effect.succeed(newest),
+      texts: (sql) =>
+        texts === null
+          ? Effect.tap(readOpenTexts(sql), (found) => Effect.sync(() => (texts = found)))
+          : Effect.succeed(texts),
       setDurability: (sql, full) =>
         durability === full
           ? Effect.void
@@ -567,13 +575,15 @@ const openLog = (sql: SqlClient): Effect.Effect<Log, StorageUnavailable> =>
               pragma(sql as Writer["Service"], `synchronous = ${full ? "FULL" : "NORMAL"}`),
               Effect.sync(() => void (durability = full))
             ),
-      advance: (plan) => {
+      advance: (plan, journal) => {
         newest = plan.sequence
+        if (texts !== null) advanceTexts(texts, journal)
         for (const [stream, version] of plan.versions) remember(stream, version)
       },
       forget: () => {
         heads.clear()
         newest = null
+        texts = null
         durability = null
       }
     }

@@ -10,6 +10,7 @@ import forgetting from "./migrations/0002_forgetting.ts"
 import longTexts from "./migrations/0003_long_texts.ts"
 import search from "./migrations/0004_search.ts"
 import sinceAndBy from "./migrations/0005_since_and_by.ts"
+import openTexts from "./migrations/0006_open_texts.ts"
 import { Writer } from "./Sqlite.ts"
 
 const migrations = {
@@ -17,7 +18,8 @@ const migrations = {
   "0002_forgetting": forgetting,
   "0003_long_texts": longTexts,
   "0004_search": search,
-  "0005_since_and_by": sinceAndBy
+  "0005_since_and_by": sinceAndBy,
+  "0006_open_texts": openTexts
 }
 
 /** Number of the newest schema this program knows. */
