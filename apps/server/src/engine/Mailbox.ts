@@ -115,6 +115,7 @@ export const make = (threadId: ThreadId, first: Standing, around: Surroundings):
   let commands = 0
   /** A letter is being carried out. */
   let working = false
+  /** `takeNext` is under way. */
   let going = false
   /** Control letters taken in a row while the provider's wait. */
   let overtaken = 0
@@ -225,6 +226,7 @@ export const make = (threadId: ThreadId, first: Standing, around: Surroundings):
       found.version > standing.version ? Effect.as(adopt(found), null) : Effect.succeed(null)
     )
 
+  /** A look is waiting or being carried out. */
   let looking = false
 
   /**
@@ -272,7 +274,7 @@ export const make = (threadId: ThreadId, first: Standing, around: Surroundings):
       stalled = false
       takeNext()
     })
-    // Those that may be refused do not wait.
+    // Those that may be refused do not wait for that.
     takeNext()
   }
 
