@@ -19,7 +19,7 @@ import { StopStep, ThreadEvent } from "../src/thread/Event.ts"
 import { evolve } from "../src/thread/evolve.ts"
 import { deadlines, limits } from "../src/thread/lifecycle.ts"
 import type { DeadlineKind } from "../src/thread/lifecycle.ts"
-import { observe } from "../src/thread/observe.ts"
+import { observe, observed } from "../src/thread/observe.ts"
 import type { Happening, Live, Outcome } from "../src/thread/Owed.ts"
 import { begin, pending } from "../src/thread/pending.ts"
 import { reconcile } from "../src/thread/reconcile.ts"
@@ -177,7 +177,9 @@ describe("the rules", () => {
       const states = statesOf(steps)
       for (const state of [states.at(-1)!, states[states.length >> 1]!]) {
         for (const happening of happenings(event, fault, state)) {
-          soundness(observe(happening, state).reduce(evolve, state))
+          const after = observe(happening, state).reduce(evolve, state)
+          soundness(after)
+          expect(observed(happening, state).state).toEqual(after)
         }
       }
     }

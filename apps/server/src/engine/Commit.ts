@@ -48,8 +48,8 @@ import type { Write } from "../store/rows.ts"
 import { runWrite } from "../store/rows.ts"
 import { pragma, Reader, Writer } from "../store/Sqlite.ts"
 import { faultOf, unavailable } from "../store/storageFault.ts"
-import type { JournalEntry } from "../store/TextJournal.ts"
-import { writeJournal } from "../store/TextJournal.ts"
+import type { JournalEntry, JournalPlan, OpenTexts } from "../store/TextJournal.ts"
+import { advanceTexts, planJournal, readOpenTexts, writeJournal } from "../store/TextJournal.ts"
 import type { Change, Committed, LoggedEvent, ProjectChange, ProjectRecord, ThreadChange } from "./Change.ts"
 import { Feed } from "./Feed.ts"
 import type { Published } from "./Feed.ts"
@@ -67,14 +67,19 @@ export class VersionConflict extends Schema.TaggedError<VersionConflict>()("Vers
  */
 export type CommitError = StorageUnavailable | VersionConflict | CommandIdReused
 
+/** Told once what became of a change; by the writer itself, so it must be short. */
+export type Answer = (exit: Exit.Exit<Committed, CommitError>) => void
+
 export class Commit extends Context.Service<
   Commit,
   {
     /**
-     * Resolves when the change is durable, its tables are written and it is published. Waits while too much
-     * waits already. A receipt whose command was carried out before is answered as then, and nothing is
-     * written. Interrupting it takes nothing back.
+     * Answers when the change is durable, its tables are written and it is published. A receipt whose command
+     * was carried out before is answered as then, and nothing is written. A plain call: a mailbox needs no
+     * fiber that waits for each piece of streamed text.
      */
+    readonly take: (change: Change, answer: Answer) => void
+    /** The same as an effect. Interrupting it takes nothing back. */
     readonly submit: (change: Change) => Effect.Effect<Committed, CommitError>
     /** The stored answer to a command, or null where it was never accepted. */
     readonly receiptOf: (commandId: CommandId) => Effect.Effect<StoredReceipt | null, StorageUnavailable>
@@ -104,38 +109,62 @@ export class Commit extends Context.Service<
       if (yield* unavailable(isOutdated(sql))) yield* Effect.flatMap(fileOf(sql), remade)
       yield* Effect.forkScoped(run(queue, { sql, log, publish: feed.publish }))
 
-      const enqueue = <A, E>(jobOf: (done: Deferred.Deferred<A, E>) => Job) =>
-        Effect.suspend((): Effect.Effect<A, E | StorageUnavailable> => {
-          const done = Deferred.makeUnsafe<A, E>()
-          const one = jobOf(done)
-          if (Queue.offerUnsafe(queue, one)) return Deferred.await(done)
-          // Full: then the author waits. Or closed.
-          return Effect.flatMap(Queue.offer(queue, one), (taken): Effect.Effect<A, E | StorageUnavailable> =>
-            taken ? Deferred.await(done) : Effect.fail(new StorageUnavailable({ retryable: true }))
-          )
+      const runFork = Effect.runForkWith(yield* Effect.context())
+
+      const enqueue = (one: Job) => {
+        if (Queue.offerUnsafe(queue, one)) return
+        // Full: then it waits for its place. Or closed.
+        const offered = Effect.map(Queue.offer(queue, one), (taken) => {
+          if (!taken) refuse(one)
+        })
+        runFork(offered)
+      }
+
+      const task = <A>(work: (door: Door) => Effect.Effect<A, StorageUnavailable>) =>
+        Effect.suspend(() => {
+          const done = Deferred.makeUnsafe<A, StorageUnavailable>()
+          enqueue(taskOf(done, work))
+          return Deferred.await(done)
         })
 
+      /** An author that breaks over its answer takes neither the writer with it nor the answers of the others. */
+      const safely =
+        (answer: Answer): Answer =>
+        (exit) => {
+          try {
+            answer(exit)
+          } catch (defect) {
+            runFork(Effect.logError("The answer to a change broke its author", defect))
+          }
+        }
+
+      const take: Commit["Service"]["take"] = (change, answer) => {
+        const submission = encoded(change, safely(answer))
+        if (submission === null) answer(Exit.fail(new StorageUnavailable({ retryable: false })))
+        else enqueue(submission)
+      }
+
       return Commit.of({
-        submit: (change) =>
-          Effect.suspend(() => {
-            const encoded = encode(change)
-            if (encoded === null) return Effect.fail(new StorageUnavailable({ retryable: false }))
-            return enqueue<Committed, CommitError>((done) => ({ type: "change", ...encoded, done }))
-          }),
+        take,
+        submit: submitBy(take),
         receiptOf: (commandId) =>
           receiptsOf(reader, [commandId]).pipe(
             Effect.map((receipts) => receipts.get(commandId) ?? null),
             unavailable
           ),
-        rebuild: enqueue<Rebuilt, StorageUnavailable>((done) => job(done, ({ sql }) => rebuildWith(sql))),
-        upkeep: <A>(step: Upkeep<A>) =>
-          enqueue<A, StorageUnavailable>((done) => job(done, (door) => upkeepWith(door.sql, door.log, step))),
-        lend: <A>(work: Effect.Effect<A, StorageUnavailable>) =>
-          enqueue<A, StorageUnavailable>((done) => job(done, () => work))
+        rebuild: task(({ sql }) => rebuildWith(sql)),
+        upkeep: <A>(step: Upkeep<A>) => task((door) => upkeepWith(door.sql, door.log, step)),
+        lend: <A>(work: Effect.Effect<A, StorageUnavailable>) => task(() => work)
       })
     })
   )
 }
+
+/** For whoever has a fiber that can wait. */
+export const submitBy =
+  (take: Commit["Service"]["take"]): Commit["Service"]["submit"] =>
+  (change) =>
+    Effect.callback((resume) => take(change, resume))
 
 /** Bounds of what waits and of one transaction: a full queue holds its authors back, a large batch is cut. */
 const limits = { waiting: 4_096, batchEvents: 1_000, batchBytes: 4 * 1024 * 1024, versions: 10_000 } as const
@@ -155,7 +184,7 @@ interface Task {
 
 export type Upkeep<A> = (sql: Writer["Service"]) => Effect.Effect<A, SqlError>
 
-const job = <A>(
+const taskOf = <A>(
   done: Deferred.Deferred<A, StorageUnavailable>,
   work: (door: Door) => Effect.Effect<A, StorageUnavailable>
 ): Task => ({
@@ -171,17 +200,26 @@ interface Submission {
   /** Each event in order; null for streamed text, which the log does not take. */
   readonly logged: ReadonlyArray<Logged | null>
   readonly bytes: number
-  readonly done: Deferred.Deferred<Committed, CommitError>
+  readonly answer: Answer
 }
 
+/** Nothing of it was written. */
+const refuse = (one: Job, why = new StorageUnavailable({ retryable: true })) =>
+  one.type === "change" ? one.answer(Exit.fail(why)) : one.refuse(why)
+
 /** null: the change holds something that is no JSON. */
-const encode = (change: Change): Omit<Submission, "type" | "done"> | null => {
+const encoded = (change: Change, answer: Answer): Submission | null => {
   try {
-    const logged = change.events.map((event) => (event.type === "text.appended" ? null : loggedOf(event)))
-    const bytes = change.events.reduce((sum, event, index) => sum + sizeOf(event, logged[index] ?? null), 0)
+    const logged: Array<Logged | null> = []
+    let bytes = 0
+    for (const event of change.events) {
+      const entry = event.type === "text.appended" ? null : loggedOf(event)
+      logged.push(entry)
+      bytes += sizeOf(event, entry)
+    }
     const stream =
       change.stream === "thread" ? threadStream(change.threadId) : projectStream(change.projectId)
-    return { change, stream, logged, bytes }
+    return { type: "change", change, stream, logged, bytes, answer }
   } catch {
     return null
   }
@@ -216,11 +254,7 @@ const giveUp = (queue: Queue.Queue<Job>) =>
   Effect.gen(function* () {
     const left = yield* Queue.clear(queue)
     yield* Queue.shutdown(queue)
-    const nothingWritten = new StorageUnavailable({ retryable: true })
-    for (const one of left) {
-      if (one.type === "change") Deferred.doneUnsafe(one.done, Exit.fail(nothingWritten))
-      else one.refuse(nothingWritten)
-    }
+    for (const one of left) refuse(one)
   })
 
 const grouped = (jobs: ReadonlyArray<Job>): ReadonlyArray<Group> => {
@@ -267,8 +301,7 @@ const commitAll = (door: Door, members: ReadonlyArray<Submission>): Effect.Effec
     yield* Effect.logError("A change was not committed", exit.cause)
     if (fault.type === "change") yield* Metric.update(refusedChanges, 1)
     const retryable = fault.type === "storage" && fault.retryable
-    for (const { done } of members)
-      Deferred.doneUnsafe(done, Exit.fail(new StorageUnavailable({ retryable })))
+    for (const member of members) refuse(member, new StorageUnavailable({ retryable }))
   })
 
 /** A defect comes from the change that was being written: another one does not have it. */
@@ -288,18 +321,19 @@ const commitTogether = Effect.fnUntraced(function* (door: Door, members: Readonl
       sql,
       plan.accepted.some(({ member }) => mustSurvive(member.change))
     )
+    const journal = planJournal(plan.journal, yield* log.texts(sql))
     yield* sql.transact((run) => {
-      for (const write of writesOf(plan)) runWrite(run, write)
+      for (const write of writesOf(plan, journal)) runWrite(run, write)
     })
-    log.advance(plan)
+    log.advance(plan, journal)
     yield* Metric.update(batches, 1)
     yield* Metric.update(committedEvents, plan.events.length)
   }
   // 3. Publish, now that it can no longer be undone.
   publish(plan.published)
   // 4. Answer.
-  for (const { member, committed } of plan.accepted) Deferred.doneUnsafe(member.done, Exit.succeed(committed))
-  for (const { member, exit } of plan.answered) Deferred.doneUnsafe(member.done, exit)
+  for (const { member, committed } of plan.accepted) member.answer(Exit.succeed(committed))
+  for (const { member, exit } of plan.answered) member.answer(exit)
   return plan.later
 })
 
@@ -310,12 +344,12 @@ const commitTogether = Effect.fnUntraced(function* (door: Door, members: Readonl
 const mustSurvive = (change: Change): boolean =>
   change.receipt !== null || change.events.some((event) => event.type === "turn.send_started")
 
-const writesOf = (plan: Plan): ReadonlyArray<Write> => [
+const writesOf = (plan: Plan, journal: JournalPlan): ReadonlyArray<Write> => [
   append(plan.events),
   writeReceipts(plan.receipts),
   ...tableWritesOf(plan.batch),
   noteDeletions(plan.deletions),
-  ...writeJournal(plan.journal)
+  ...writeJournal(journal)
 ]
 
 /**
@@ -335,7 +369,8 @@ const rebuildWith = (sql: SqlClient) =>
 
 const upkeepWith = <A>(sql: Writer["Service"], log: Log, step: Upkeep<A>) =>
   transaction(sql, step(sql)).pipe(
-    Effect.onError(() => Effect.sync(log.forget)),
+    // Whether it failed or has taken away what the writer knew of: the database is asked again.
+    Effect.ensuring(Effect.sync(log.forget)),
     unavailable
   )
 
@@ -431,8 +466,9 @@ const accept = (plan: Plan, member: Submission) => {
 const takeThread = (plan: Plan, member: Submission, change: ThreadChange): number => {
   const { threadId, after, at, cause } = change
   let version = change.expected
-  for (const [index, event] of change.events.entries()) {
-    const entry = member.logged[index] ?? null
+  let index = 0
+  for (const event of change.events) {
+    const entry = member.logged[index++] ?? null
     if (isStreamed(event)) {
       const { itemId, offset, text, seq = 0 } = event
       plan.journal.push({ type: "append", threadId, itemId, offset, text, seq, afterVersion: version })
@@ -491,8 +527,9 @@ interface Log {
   readonly sequence: (sql: SqlClient) => Effect.Effect<number, SqlError>
   /** What the user asked for survives a power cut; provider output may lose its last moments to one. */
   readonly setDurability: (sql: SqlClient, full: boolean) => Effect.Effect<void, SqlError>
-  readonly advance: (plan: Plan) => void
-  /** After a failure the database is asked again. */
+  readonly texts: (sql: SqlClient) => Effect.Effect<OpenTexts, SqlError>
+  readonly advance: (plan: Plan, journal: JournalPlan) => void
+  /** From now on the database is asked again. */
   readonly forget: () => void
 }
 
@@ -500,6 +537,7 @@ const openLog = (sql: SqlClient): Effect.Effect<Log, StorageUnavailable> =>
   Effect.sync(() => {
     const heads = new Map<string, number>()
     let newest: number | null = null
+    let texts: OpenTexts | null = null
     let durability: boolean | null = null
 
     /** Keeps the streams that changed last. Streamed text changes no version. */
@@ -534,6 +572,10 @@ const openLog = (sql: SqlClient): Effect.Effect<Log, StorageUnavailable> =>
         newest === null
           ? Effect.tap(newestSequence(sql), (sequence) => Effect.sync(() => (newest = sequence)))
           : Effect.succeed(newest),
+      texts: (sql) =>
+        texts === null
+          ? Effect.tap(readOpenTexts(sql), (found) => Effect.sync(() => (texts = found)))
+          : Effect.succeed(texts),
       setDurability: (sql, full) =>
         durability === full
           ? Effect.void
@@ -541,13 +583,15 @@ const openLog = (sql: SqlClient): Effect.Effect<Log, StorageUnavailable> =>
               pragma(sql as Writer["Service"], `synchronous = ${full ? "FULL" : "NORMAL"}`),
               Effect.sync(() => void (durability = full))
             ),
-      advance: (plan) => {
+      advance: (plan, journal) => {
         newest = plan.sequence
+        if (texts !== null) advanceTexts(texts, journal)
         for (const [stream, version] of plan.versions) remember(stream, version)
       },
       forget: () => {
         heads.clear()
         newest = null
+        texts = null
         durability = null
       }
     }

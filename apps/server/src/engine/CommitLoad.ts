@@ -1,6 +1,6 @@
 /** How much waits for the commit, and for how long: seen from outside, so that the commit itself knows nothing of it. */
 import { Context, Effect, Layer } from "effect"
-import { Commit } from "./Commit.ts"
+import { Commit, submitBy } from "./Commit.ts"
 
 export class CommitLoad extends Context.Service<
   CommitLoad,
@@ -19,23 +19,23 @@ export const measured = <E, R>(commit: Layer.Layer<Commit, E, R>) =>
       const context = yield* Layer.build(commit)
       const inner = Context.get(context, Commit)
       /** In the order in which they came. */
-      const since = new Map<object, number>()
-      const submit: Commit["Service"]["submit"] = (change) =>
-        Effect.suspend(() => {
-          const waiting = {}
-          since.set(waiting, performance.now())
-          return Effect.ensuring(
-            inner.submit(change),
-            Effect.sync(() => since.delete(waiting))
-          )
+      const waiting = new Set<{ readonly since: number }>()
+      const take: Commit["Service"]["take"] = (change, answer) => {
+        const one = { since: performance.now() }
+        waiting.add(one)
+        inner.take(change, (exit) => {
+          waiting.delete(one)
+          answer(exit)
         })
+      }
       const load = CommitLoad.of({
-        waiting: () => since.size,
+        waiting: () => waiting.size,
         oldestMillis: () => {
-          for (const at of since.values()) return performance.now() - at
+          for (const { since } of waiting) return performance.now() - since
           return 0
         }
       })
-      return context.pipe(Context.add(Commit, Commit.of({ ...inner, submit })), Context.add(CommitLoad, load))
+      const seen = Commit.of({ ...inner, take, submit: submitBy(take) })
+      return context.pipe(Context.add(Commit, seen), Context.add(CommitLoad, load))
     })
   )

@@ -2,12 +2,16 @@
  * One thread's mailbox: the only place where its state is decided on, one letter at a time.
  *
  *     control  ──▶ ┐
- *     (commands, outcomes, deadlines)   worker ──▶ rule ──▶ Commit ──▶ new state ──▶ doorbell
- *     provider ──▶ ┘
+ *     (commands, outcomes, deadlines)   take ──▶ rule ──▶ Commit ──▶ new state ──▶ doorbell
+ *     provider ──▶ ┘                     ▲                   │
+ *                                        └──── concluded ◀───┘
  *
  * Control letters overtake the provider's. Nothing here is memory that a crash would lose: the state is the
- * committed one, and a letter that was not committed is still owed by whoever wrote it. When the storage is in trouble a command is
- * refused with a type, and what the provider said waits: nothing is dropped.
+ * committed one, and a letter that was not committed is still owed by whoever wrote it. When the storage is
+ * in trouble a command is refused with a type, and what the provider said waits: nothing is dropped.
+ *
+ * It has no fiber of its own. Whoever posts a letter to a mailbox at rest carries it as far as the commit, and
+ * the commit's answer carries on from there: of the many pieces of a streamed text each wakes its author alone.
  */
 import { Overloaded } from "@turnkeeper/contracts/Errors"
 import type { CommandIdReused, StorageUnavailable } from "@turnkeeper/contracts/Errors"
@@ -17,16 +21,16 @@ import { decide } from "@turnkeeper/domain/thread/decide"
 import { isStreamed } from "@turnkeeper/domain/thread/Event"
 import type { ThreadEvent } from "@turnkeeper/domain/thread/Event"
 import { evolve } from "@turnkeeper/domain/thread/evolve"
-import { observe } from "@turnkeeper/domain/thread/observe"
+import { observed } from "@turnkeeper/domain/thread/observe"
 import type { Happening, Live, Owed } from "@turnkeeper/domain/thread/Owed"
 import { keyOf } from "@turnkeeper/domain/thread/Owed"
 import { begin } from "@turnkeeper/domain/thread/pending"
 import { reconcile } from "@turnkeeper/domain/thread/reconcile"
 import type { Occasion } from "@turnkeeper/domain/thread/reconcile"
 import type { ThreadState } from "@turnkeeper/domain/thread/State"
-import { Cause as CauseOf, Clock, Deferred, Effect, Exit, Latch, Result } from "effect"
+import { Cause as CauseOf, Clock, Effect, Exit, Result } from "effect"
 import type { Cause, Committed, Receipt } from "./Change.ts"
-import type { Commit } from "./Commit.ts"
+import type { Commit, CommitError } from "./Commit.ts"
 
 export type CommandFailure = ThreadRejection | CommandIdReused | StorageUnavailable | Overloaded
 
@@ -59,6 +63,9 @@ export interface Standing {
 /** What a mailbox needs of the rest of the server. */
 export interface Surroundings {
   readonly commit: Commit["Service"]
+  readonly clock: Clock.Clock
+  /** Runs what a letter has to wait for and tells how it ended; of what is interrupted by the server's end, too. */
+  readonly run: <A, E>(effect: Effect.Effect<A, E>, done: (exit: Exit.Exit<A, E>) => void) => void
   readonly facts: (command: ThreadCommand) => Effect.Effect<Omit<Facts, "now">, StorageUnavailable>
   readonly load: (threadId: ThreadId) => Effect.Effect<Standing, StorageUnavailable>
   /** Rings after each commit of events, when `current` shows them. Streamed text does not ring: nothing is owed for it. */
@@ -75,9 +82,10 @@ const overtakeMax = 64
 const batchMax = 512
 
 interface Letter {
-  /** Null: what it says has no meaning any more. */
-  readonly rule: (standing: Standing) => Effect.Effect<Verdict | null, CommandFailure>
-  readonly done: Deferred.Deferred<Committed | null, CommandFailure>
+  /** What it means to the thread as it stands; null: nothing any more. */
+  readonly rule: (standing: Standing) => Ruling
+  /** Hears once how that ended. */
+  readonly done: (settled: Settled) => void
   /**
    * A command is refused when the storage fails. Everything else waits for it, at most a second between
    * two tries: an outcome or a provider's word that is lost here would leave a turn hanging. What the
@@ -87,48 +95,58 @@ interface Letter {
   readonly lane: Array<Letter>
 }
 
-type Settled = Exit.Exit<Committed | null, CommandFailure>
+/** Known at once, as an `Exit`, where nothing has to be read first. */
+type Ruling = Effect.Effect<Verdict | null, CommandFailure>
 
-/** The storage refused a letter that must not be lost. */
-interface Stalled {
-  readonly delayMs: number
-}
+type Settled = Exit.Exit<Committed | null, CommandFailure>
 
 interface Verdict {
   readonly events: ReadonlyArray<ThreadEvent>
+  /** The state after the events. */
+  readonly after: ThreadState
   readonly cause: Cause
   readonly receipt: Receipt | null
-  /** The state after the events, where the rule has come to it anyway. */
-  readonly after?: ThreadState
 }
 
-export const make = (
-  threadId: ThreadId,
-  first: Standing,
-  around: Surroundings
-): { readonly mailbox: Mailbox; readonly worker: Effect.Effect<never> } => {
+export const make = (threadId: ThreadId, first: Standing, around: Surroundings): Mailbox => {
   let standing = first
   const control: Array<Letter> = []
   const provider: Array<Letter> = []
-  const waiting = Latch.makeUnsafe()
   let commands = 0
+  /** A letter is being carried out. */
   let working = false
+  /** `takeNext` is under way. */
+  let going = false
   /** Control letters taken in a row while the provider's wait. */
   let overtaken = 0
-  let stalled: Stalled | null = null
+  /** The storage refused a letter that must not be lost; it is tried again after a while. */
+  let stalled = false
   let lastDelayMs = 0
 
-  const post = (lane: Array<Letter>, letter: Omit<Letter, "done" | "lane">) =>
-    Effect.suspend(() => {
-      const done = Deferred.makeUnsafe<Committed | null, CommandFailure>()
-      lane.push({ ...letter, done, lane })
-      waiting.openUnsafe()
-      return Deferred.await(done)
-    })
+  const post = (letter: Letter) => {
+    letter.lane.push(letter)
+    takeNext()
+  }
+
+  /**
+   * Takes letters until one has to wait for its end, which takes the next one. Not inside itself: letters that
+   * end at once are a loop, however many wait, and no tower of calls.
+   */
+  const takeNext = (): void => {
+    if (going) return
+    going = true
+    for (let letter = next(); letter !== undefined; letter = next()) {
+      working = true
+      carryOut(letter)
+    }
+    going = false
+  }
+
+  const next = () => (working ? undefined : take())
 
   /** While the storage is in trouble only letters that may be refused are taken; the others keep their places. */
   const take = (): Letter | undefined => {
-    if (stalled === null) {
+    if (!stalled) {
       const providersTurn = overtaken >= overtakeMax && provider.length > 0
       const letter = providersTurn ? undefined : control.shift()
       overtaken = letter === undefined || provider.length === 0 ? 0 : overtaken + 1
@@ -138,74 +156,47 @@ export const make = (
     return at === -1 ? undefined : control.splice(at, 1)[0]
   }
 
-  const next: Effect.Effect<Letter> = Effect.suspend(() => {
-    const letter = take()
-    working = letter !== undefined
-    if (letter !== undefined) return Effect.succeed(letter)
-    waiting.closeUnsafe()
-    return Effect.andThen(stalled === null ? waiting.await : patience(stalled), next)
-  })
-
-  /** Until a letter comes or it is time to try again. */
-  const patience = (trouble: Stalled) =>
-    Effect.raceFirst(
-      waiting.await,
-      Effect.andThen(
-        Effect.sleep(trouble.delayMs),
-        Effect.sync(() => (stalled = null))
-      )
-    )
-
-  const settle = (letter: Letter, exit: Settled) =>
-    Effect.sync(() => {
-      working = false
-      if (letter === look) look = null
-      Deferred.doneUnsafe(letter.done, exit)
+  const carryOut = (letter: Letter) =>
+    known(ruled(letter.rule, standing), (ruling) => {
+      if (Exit.isFailure(ruling)) return concluded(letter, Exit.failCause(ruling.cause))
+      const verdict = ruling.value
+      if (verdict === null || (verdict.events.length === 0 && verdict.receipt === null))
+        return concluded(letter, nothing)
+      write(letter, verdict)
     })
 
-  const carryOut = (letter: Letter): Effect.Effect<Committed | null, CommandFailure> =>
-    // Suspended: a rule that throws breaks its letter, not the mailbox.
-    Effect.flatMap(
-      Effect.suspend(() => letter.rule(standing)),
-      (verdict) =>
-        verdict === null || (verdict.events.length === 0 && verdict.receipt === null)
-          ? Effect.succeed(null)
-          : written(letter, verdict)
-    )
+  /** Goes on at once with what is known already: an effect that is an exit needs no fiber. */
+  const known = <A, E>(effect: Effect.Effect<A, E>, then: (exit: Exit.Exit<A, E>) => void) =>
+    isKnown(effect) ? then(effect) : around.run(effect, then)
 
-  const written = (letter: Letter, verdict: Verdict): Effect.Effect<Committed | null, CommandFailure> =>
-    Effect.flatMap(Clock.currentTimeMillis, (at) => {
-      const after = verdict.after ?? verdict.events.reduce(evolve, standing.state)
-      const change = {
-        stream: "thread",
-        threadId,
-        expected: standing.version,
-        after,
-        at,
-        ...verdict
-      } as const
-      return around.commit.submit(change).pipe(
-        Effect.catchTag("VersionConflict", () => reload),
-        Effect.flatMap((committed) =>
-          committed === null ? carryOut(letter) : taken(verdict, after, committed)
-        )
-      )
+  const write = (letter: Letter, { events, after, cause, receipt }: Verdict) => {
+    const { version: expected } = standing
+    const at = around.clock.currentTimeMillisUnsafe()
+    const change = { stream: "thread", threadId, expected, events, after, at, cause, receipt } as const
+    around.commit.take(change, (exit) => {
+      if (Exit.isSuccess(exit)) return taken(letter, change, exit.value)
+      const refusal = refusalOf(exit)
+      if (refusal === "conflict") reread(letter, () => carryOut(letter))
+      else concluded(letter, refusal)
     })
+  }
 
   const taken = (
-    { events }: Verdict,
-    after: ThreadState,
+    letter: Letter,
+    { events, after }: Pick<Verdict, "events" | "after">,
     committed: Committed
-  ): Effect.Effect<Committed, StorageUnavailable> => {
-    const version = standing.version + events.filter((event) => !isStreamed(event)).length
+  ) => {
+    const logged = loggedOf(events)
+    const version = standing.version + logged
+    const answer = Exit.succeed(committed)
     if (committed.version === version) {
       standing = { state: after, version }
-      if (!events.every(isStreamed)) around.changed(threadId)
+      if (logged > 0) around.changed(threadId)
     }
     // A repeated command is answered with what was committed then; the state is not touched by it. What lies
     // ahead of us was committed although we were told that it failed.
-    if (committed.version > version) return Effect.as(reload, committed)
-    return Effect.succeed(committed)
+    if (committed.version > version) return reread(letter, () => concluded(letter, answer))
+    concluded(letter, answer)
   }
 
   /**
@@ -213,62 +204,90 @@ export const make = (
    * else's. The truth is in the tables, and nobody has looked yet at what it owes.
    */
   const adopt = (found: Standing) =>
-    Effect.gen(function* () {
-      yield* Effect.logWarning(`Thread ${threadId} was changed from outside; its state is read anew`)
-      standing = found
-      around.missed(threadId)
-      around.changed(threadId)
-      return null
-    })
+    Effect.map(
+      Effect.logWarning(`Thread ${threadId} was changed from outside; its state is read anew`),
+      () => {
+        standing = found
+        around.missed(threadId)
+        around.changed(threadId)
+      }
+    )
 
   const reload = Effect.flatMap(around.load(threadId), adopt)
 
-  const comparedWithTables = () =>
-    Effect.flatMap(around.load(threadId), (found) =>
-      found.version > standing.version ? adopt(found) : Effect.succeed(null)
+  /** Where the state cannot be read, the letter shares its fate. */
+  const reread = (letter: Letter, then: () => void) =>
+    around.run(reload, (exit) =>
+      Exit.isSuccess(exit) ? then() : concluded(letter, Exit.failCause(exit.cause))
     )
 
-  /** Waits to be carried out; gone when it is settled, however that went. */
-  let look: Letter | null = null
+  const comparedWithTables = (): Ruling =>
+    Effect.flatMap(around.load(threadId), (found) =>
+      found.version > standing.version ? Effect.as(adopt(found), null) : Effect.succeed(null)
+    )
+
+  /** A look is waiting or being carried out. */
+  let looking = false
 
   /**
    * What the storage refused may be there all the same (its commit was denied, not undone). Its author may never
    * ask again, so the thread looks by itself: else what was committed is owed and nobody does it (L14).
    */
   const lookLater = () => {
-    if (look !== null) return
-    look = { rule: comparedWithTables, patient: true, lane: control, done: Deferred.makeUnsafe() }
-    control.push(look)
+    if (looking) return
+    looking = true
+    const done = () => void (looking = false)
+    control.push({ rule: comparedWithTables, patient: true, lane: control, done })
   }
 
   /** What became of a letter: it is settled, or takes its place again until the storage may be better. */
-  const concluded = (letter: Letter, exit: Settled): Effect.Effect<void> => {
+  const concluded = (letter: Letter, exit: Settled): void => {
     const trouble = letter.patient ? storageTrouble(exit) : null
     if (trouble === null) {
       if (Exit.isSuccess(exit)) lastDelayMs = 0
       else if (storageTrouble(exit) !== null) lookLater()
-      return settle(letter, exit)
-    }
-    if (!trouble.retryable) {
-      return Effect.andThen(
+      settle(letter, exit)
+    } else if (trouble.retryable) {
+      letter.lane.unshift(letter)
+      stall()
+    } else {
+      around.run(
         Effect.logError(`The tables refused what happened to thread ${threadId}; it was left out`),
-        settle(letter, Exit.succeed(null))
+        () => settle(letter, nothing)
       )
     }
-    letter.lane.unshift(letter)
-    lastDelayMs = Math.min(Math.max(20, lastDelayMs * 2), 1_000)
-    stalled = { delayMs: lastDelayMs }
-    return Effect.void
   }
 
-  const worker = Effect.flatMap(next, (letter) =>
-    Effect.flatMap(Effect.exit(carryOut(letter)), (exit) => concluded(letter, exit))
-  ).pipe(Effect.forever)
+  const settle = (letter: Letter, exit: Settled) => {
+    working = false
+    letter.done(exit)
+    takeNext()
+  }
+
+  const stall = () => {
+    working = false
+    stalled = true
+    lastDelayMs = Math.min(Math.max(20, lastDelayMs * 2), 1_000)
+    around.run(Effect.sleep(lastDelayMs), (slept) => {
+      // Interrupted: the server ends, and what waits is still owed by whoever wrote it.
+      if (Exit.isFailure(slept)) return
+      stalled = false
+      takeNext()
+    })
+    // Those that may be refused do not wait for that.
+    takeNext()
+  }
+
+  const posted = (lane: Array<Letter>, rule: Letter["rule"], patient: boolean) =>
+    Effect.callback<Committed | null, CommandFailure>((resume) => post({ rule, patient, lane, done: resume }))
 
   const said = (happenings: ReadonlyArray<Happening>, cause: Cause) =>
-    Effect.asVoid(ordinary(post(provider, { rule: happened(happenings, cause), patient: true })))
+    Effect.callback<void>((resume) => {
+      const rule = happened(happenings, cause)
+      post({ rule, patient: true, lane: provider, done: (exit) => resume(ordinarily(exit)) })
+    })
 
-  const mailbox: Mailbox = {
+  return {
     threadId,
     current: () => standing,
     isIdle: () => !working && control.length === 0 && provider.length === 0,
@@ -278,14 +297,12 @@ export const make = (
           return Effect.fail(new Overloaded({ what: "commands waiting in the thread", limit: commandsMax }))
         }
         commands++
-        const rule = commandRule(command, receipt, actor, around)
         return Effect.ensuring(
-          post(control, { rule, patient: false }),
+          posted(control, commandRule(command, receipt, actor, around), false),
           Effect.sync(() => void commands--)
         )
       }).pipe(Effect.map((committed) => committed!)),
-    tell: (happening, cause) =>
-      Effect.asVoid(ordinary(post(control, { rule: happened([happening], cause), patient: true }))),
+    tell: (happening, cause) => Effect.asVoid(ordinary(posted(control, happened([happening], cause), true))),
     hear: (happenings, cause) =>
       happenings.length <= batchMax
         ? said(happenings, cause)
@@ -298,23 +315,38 @@ export const make = (
           const events = begin(owed, state)
           owes = events !== null
           marked = events === null || events.length === 0
-          return Effect.succeed(
-            events === null ? null : { events, cause: { type: "effect", key: keyOf(owed) }, receipt: null }
-          )
+          return events === null
+            ? Exit.succeed(null)
+            : verdict(state, events, { type: "effect", key: keyOf(owed) })
         }
         // A marker that the tables refused is not there: what it stands before must not happen.
         return Effect.map(
-          ordinary(post(control, { rule, patient: true })),
+          ordinary(posted(control, rule, true)),
           (committed) => owes && (marked || committed !== null)
         )
       }),
     reconcile: (live, occasion, version) =>
-      Effect.asVoid(ordinary(post(control, { rule: repaired(live, occasion, version), patient: true })))
+      Effect.asVoid(ordinary(posted(control, repaired(live, occasion, version), true)))
   }
-  return { mailbox, worker }
 }
 
 // What the letters say
+
+/** A rule that throws breaks its letter, not the mailbox. */
+const ruled = (rule: Letter["rule"], standing: Standing): Ruling => {
+  try {
+    return rule(standing)
+  } catch (defect) {
+    return Exit.die(defect)
+  }
+}
+
+const verdict = (
+  state: ThreadState,
+  events: ReadonlyArray<ThreadEvent>,
+  cause: Cause,
+  receipt: Receipt | null = null
+): Exit.Exit<Verdict> => Exit.succeed({ events, after: events.reduce(evolve, state), cause, receipt })
 
 const commandRule =
   (command: ThreadCommand, receipt: Receipt, actor: string, around: Surroundings): Letter["rule"] =>
@@ -323,36 +355,43 @@ const commandRule =
       const cause: Cause = { type: "command", commandId: command.commandId, actor }
       // The rules would call a repeated command a mistake; its own receipt answers it.
       const stored = yield* around.commit.receiptOf(command.commandId)
-      if (stored !== null) return { events: [], cause, receipt }
+      if (stored !== null) return yield* verdict(state, [], cause, receipt)
       const now = yield* Clock.currentTimeMillis
       const facts = yield* around.facts(command)
       const decision = decide(command, state, { ...facts, now })
       if (Result.isFailure(decision)) return yield* Effect.fail(decision.failure)
-      return { events: decision.success, cause, receipt }
+      return yield* verdict(state, decision.success, cause, receipt)
     })
 
 const happened =
   (happenings: ReadonlyArray<Happening>, cause: Cause): Letter["rule"] =>
   (standing) => {
     const events: Array<ThreadEvent> = []
-    let state = standing.state
+    let after = standing.state
     for (const happening of happenings) {
-      for (const event of observe(happening, state)) {
-        state = evolve(state, event)
-        events.push(event)
-      }
+      const caused = observed(happening, after)
+      events.push(...caused.events)
+      after = caused.state
     }
-    return Effect.succeed({ events, cause, receipt: null, after: state })
+    return Exit.succeed({ events, after, cause, receipt: null })
   }
 
 const repaired =
   (live: Live, occasion: Occasion, version: number | null): Letter["rule"] =>
-  (standing) =>
-    Effect.sync(() => {
-      if (version !== null && version !== standing.version) return null
-      const events = reconcile(live, standing.state, occasion)
-      return { events, cause: { type: "reconciler", reason: occasion.reason }, receipt: null }
-    })
+  (standing) => {
+    if (version !== null && version !== standing.version) return Exit.succeed(null)
+    const events = reconcile(live, standing.state, occasion)
+    return verdict(standing.state, events, { type: "reconciler", reason: occasion.reason })
+  }
+
+/** Those that take a version in the log. */
+const loggedOf = (events: ReadonlyArray<ThreadEvent>): number => {
+  let count = 0
+  for (const event of events) if (!isStreamed(event)) count += 1
+  return count
+}
+
+const nothing = Exit.succeed(null)
 
 const chunks = <A>(all: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A>> =>
   Array.from({ length: Math.ceil(all.length / batchMax) }, (_, n) =>
@@ -365,5 +404,16 @@ const storageTrouble = (exit: Exit.Exit<unknown, CommandFailure>): StorageUnavai
   return Result.isSuccess(failure) && failure.success._tag === "StorageUnavailable" ? failure.success : null
 }
 
+const refusalOf = (exit: Exit.Failure<unknown, CommitError>): "conflict" | Settled => {
+  const failure = CauseOf.findError(exit.cause)
+  if (Result.isFailure(failure)) return Exit.failCause(failure.failure)
+  return failure.success._tag === "VersionConflict" ? "conflict" : Exit.fail(failure.success)
+}
+
+const isKnown = <A, E>(effect: Effect.Effect<A, E>): effect is Exit.Exit<A, E> => Exit.isExit(effect)
+
 /** The rules refuse commands only. */
 const ordinary = <A>(effect: Effect.Effect<A, CommandFailure>): Effect.Effect<A> => Effect.orDie(effect)
+
+const ordinarily = (exit: Settled): Effect.Effect<void> =>
+  Exit.isSuccess(exit) ? Exit.void : Effect.asVoid(ordinary(exit))

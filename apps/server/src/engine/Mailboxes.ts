@@ -8,7 +8,7 @@ import type { StorageUnavailable } from "@turnkeeper/contracts/Errors"
 import type { ThreadId } from "@turnkeeper/domain/ids"
 import { atRest } from "@turnkeeper/domain/thread/draft"
 import { initial } from "@turnkeeper/domain/thread/State"
-import { Clock, Context, Effect, FiberMap, Layer, Semaphore } from "effect"
+import { Clock, Context, Effect, FiberSet, Layer, Semaphore } from "effect"
 import { ThreadView } from "../projection/ThreadView.ts"
 import { Commit } from "./Commit.ts"
 import { bell, Feed } from "./Feed.ts"
@@ -35,7 +35,8 @@ export class Mailboxes extends Context.Service<
       const view = yield* ThreadView
       const { missed } = yield* Feed
       const boxes = new Map<ThreadId, Slot>()
-      const workers = yield* FiberMap.make<ThreadId>()
+      const clock = yield* Clock.Clock
+      const fork = yield* FiberSet.makeRuntime()
       const waking = yield* Semaphore.make(1)
       const doorbell = bell<ThreadId>()
       const ring = (threadId: ThreadId) => doorbell.ring(threadId, threadId)
@@ -43,13 +44,15 @@ export class Mailboxes extends Context.Service<
       const load = (threadId: ThreadId) =>
         Effect.map(view.load(threadId), (found) => found ?? { state: initial, version: 0 })
 
+      const run: Mailbox.Surroundings["run"] = (effect, done) => void fork(effect).addObserver(done)
+
+      const around = { commit, clock, run, facts: view.facts, load, changed: ring, missed }
+
       const wake = Effect.fn("Mailboxes.wake")(function* (threadId: ThreadId) {
         const known = boxes.get(threadId)
         if (known !== undefined) return known.mailbox
-        const around = { commit, facts: view.facts, load, changed: ring, missed }
-        const { mailbox, worker } = Mailbox.make(threadId, yield* load(threadId), around)
+        const mailbox = Mailbox.make(threadId, yield* load(threadId), around)
         boxes.set(threadId, { mailbox, usedAt: yield* Clock.monotonicTimeNanos })
-        yield* FiberMap.run(workers, threadId, worker)
         return mailbox
       })
 
@@ -68,7 +71,6 @@ export class Mailboxes extends Context.Service<
         for (const [threadId, slot] of boxes) {
           if (!maySleep(slot, now)) continue
           boxes.delete(threadId)
-          yield* FiberMap.remove(workers, threadId)
         }
       })
       // Nobody wakes a thread while others are laid to sleep.

@@ -15,7 +15,7 @@ export interface Gathering {
   /** How long streamed text is gathered before it is committed. Milliseconds; 0: not at all. */
   readonly gatherMs: number
   /** Runs whenever the provider has said something. */
-  readonly heard: Effect.Effect<void>
+  readonly heard: () => void
 }
 
 const chunkMax = 256
@@ -42,7 +42,8 @@ export const ingest = (
         exited ||= event.type === "session.exited"
         return { type: "provider", generation, seq, event }
       })
-      return Effect.andThen(heard, mailbox.hear(happenings, cause))
+      heard()
+      return mailbox.hear(happenings, cause)
     })
 
   const gathered =

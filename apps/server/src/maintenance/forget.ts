@@ -48,7 +48,7 @@ interface Rows {
 }
 
 const rowsOf = ({ id, deleted, newest }: Doomed): ReadonlyArray<Rows> => [
-  ...tables.map((table) => ({ ...table, where: "thread_id = ?", scope: id })),
+  ...tables.map((table) => ({ where: "thread_id = ?", ...table, scope: id })),
   {
     table: "events",
     key: "sequence",
@@ -59,7 +59,13 @@ const rowsOf = ({ id, deleted, newest }: Doomed): ReadonlyArray<Rows> => [
 ]
 
 const tables = [
-  { table: "message_chunks", key: "rowid", bytes: "octet_length(text)" },
+  {
+    table: "message_chunks",
+    key: "rowid",
+    bytes: "octet_length(text)",
+    where: "text_id IN (SELECT text_id FROM open_texts WHERE thread_id = ?)"
+  },
+  { table: "open_texts", key: "text_id", bytes: "64" },
   { table: "messages", key: "rowid", bytes: "octet_length(text) + octet_length(attachments)" },
   { table: "items", key: "rowid", bytes: "octet_length(text) + coalesce(octet_length(detail), 0)" },
   { table: "requests", key: "rowid", bytes: "octet_length(ask) + coalesce(octet_length(answer), 0)" },

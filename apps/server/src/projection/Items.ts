@@ -35,8 +35,8 @@ export const projection: Projection = {
 export const itemSizes = (sql: SqlClient, threadId: ThreadId, before: number, limit: number) =>
   sql<{ position: number; bytes: number }>`SELECT position,
     ${sql.literal(textBytesOf("items"))} + coalesce(octet_length(detail), 0) + coalesce((
-      SELECT sum(octet_length(chunk.text)) FROM message_chunks AS chunk
-      WHERE items.status = 'open' AND chunk.thread_id = items.thread_id AND chunk.item_id = items.item_id
+      SELECT sum(octet_length(chunk.text)) FROM open_texts AS open JOIN message_chunks AS chunk USING (text_id)
+      WHERE items.status = 'open' AND open.thread_id = items.thread_id AND open.item_id = items.item_id
     ), 0) AS bytes
     FROM items WHERE thread_id = ${threadId} AND position < ${before} ORDER BY position DESC LIMIT ${limit}`
 

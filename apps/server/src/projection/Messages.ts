@@ -38,8 +38,8 @@ export const projection: Projection = {
 export const messageSizes = (sql: SqlClient, threadId: ThreadId, before: number, limit: number) =>
   sql<{ position: number; bytes: number }>`SELECT position,
     ${sql.literal(textBytesOf("messages"))} + octet_length(attachments) + coalesce((
-      SELECT sum(octet_length(chunk.text)) FROM message_chunks AS chunk
-      WHERE messages.status = 'open' AND chunk.thread_id = messages.thread_id AND chunk.item_id = messages.message_id
+      SELECT sum(octet_length(chunk.text)) FROM open_texts AS open JOIN message_chunks AS chunk USING (text_id)
+      WHERE messages.status = 'open' AND open.thread_id = messages.thread_id AND open.item_id = messages.message_id
     ), 0) AS bytes
     FROM messages WHERE thread_id = ${threadId} AND position < ${before} ORDER BY position DESC LIMIT ${limit}`
 

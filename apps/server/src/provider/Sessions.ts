@@ -48,6 +48,7 @@ export class Sessions extends Context.Service<
     Effect.gen(function* () {
       const mailboxes = yield* Mailboxes
       const { gatherMs } = yield* Settings
+      const clock = yield* Clock.Clock
       const held = new Map<string, Held>()
       const scope = yield* Effect.scope
 
@@ -90,7 +91,7 @@ export class Sessions extends Context.Service<
           // Closed while it was opening: nobody waits for its words any more.
           const { session } = mailbox.current().state
           if (!session.open || session.generation !== generation) return yield* closeHeld(held, entry)
-          const heard = Effect.map(Clock.monotonicTimeNanos, (now) => void (entry.heardAt = now))
+          const heard = () => void (entry.heardAt = clock.monotonicTimeNanosUnsafe())
           yield* ingest(entry.session, generation, mailbox, { gatherMs, heard }).pipe(
             Effect.ensuring(Effect.forkIn(closeHeld(held, entry), scope)),
             Effect.forkIn(entry.scope)

@@ -10,7 +10,8 @@ import forgetting from "./migrations/0002_forgetting.ts"
 import longTexts from "./migrations/0003_long_texts.ts"
 import search from "./migrations/0004_search.ts"
 import sinceAndBy from "./migrations/0005_since_and_by.ts"
-import textsOnce from "./migrations/0006_texts_once.ts"
+import openTexts from "./migrations/0006_open_texts.ts"
+import textsOnce from "./migrations/0007_texts_once.ts"
 import { Writer } from "./Sqlite.ts"
 
 const migrations = {
@@ -19,7 +20,8 @@ const migrations = {
   "0003_long_texts": longTexts,
   "0004_search": search,
   "0005_since_and_by": sinceAndBy,
-  "0006_texts_once": textsOnce
+  "0006_open_texts": openTexts,
+  "0007_texts_once": textsOnce
 }
 
 /** Number of the newest schema this program knows. */

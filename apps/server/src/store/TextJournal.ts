@@ -29,32 +29,99 @@ export type JournalEntry =
   | ({ readonly type: "append" } & ThreadChunk)
   | { readonly type: "close"; readonly threadId: ThreadId; readonly itemId: ItemId }
 
-/** For the commit's transaction alone. Text of an item that closes in the same commit is not written. */
-export const writeJournal = (entries: ReadonlyArray<JournalEntry>): ReadonlyArray<Write> => {
-  const chunks = new Map<string, Array<ThreadChunk>>()
-  const closed: Array<Cells> = []
+/**
+ * The texts that have something in the journal, by item, as the one writer knows them: all of them. The pieces
+ * of a text carry its short number alone. With the names of thread and item in each of them and in their index
+ * a commit would change a page for every thread that speaks.
+ */
+export interface OpenTexts {
+  readonly ids: Map<string, number>
+  /** The largest number given so far. */
+  newest: number
+}
+
+/** What one group commit brings the journal to. */
+export interface JournalPlan {
+  readonly streamed: ReadonlyMap<string, Streamed>
+  /** Numbers of the texts that leave, by item; none where nothing of it is in the journal. */
+  readonly closed: ReadonlyMap<string, number | undefined>
+}
+
+interface Streamed {
+  readonly id: number
+  readonly isNew: boolean
+  readonly threadId: ThreadId
+  readonly itemId: ItemId
+  readonly chunks: Array<Chunk>
+}
+
+/** Text of an item that closes in the same commit is not written, nor what comes behind its end. */
+export const planJournal = (entries: ReadonlyArray<JournalEntry>, open: OpenTexts): JournalPlan => {
+  const streamed = new Map<string, Streamed>()
+  const closed = new Map<string, number | undefined>()
+  let { newest } = open
   for (const entry of entries) {
-    const key = `${entry.threadId}\n${entry.itemId}`
+    const key = keyOf(entry)
     if (entry.type === "close") {
-      chunks.delete(key)
-      closed.push([entry.threadId, entry.itemId])
-    } else {
-      const { type: _type, ...chunk } = entry
-      chunks.set(key, appended(chunks.get(key) ?? [], chunk))
+      streamed.delete(key)
+      closed.set(key, open.ids.get(key))
+    } else if (!closed.has(key)) {
+      const before = streamed.get(key)
+      if (before === undefined) {
+        const known = open.ids.get(key)
+        const { threadId, itemId } = entry
+        const id = known ?? (newest += 1)
+        streamed.set(key, { id, isNew: known === undefined, threadId, itemId, chunks: [entry] })
+      } else append(before.chunks, entry)
     }
   }
-  // Closing first: a chunk that follows its item's end would otherwise stay for ever.
+  return { streamed, closed }
+}
+
+/** For the commit's transaction alone. */
+export const writeJournal = ({ streamed, closed }: JournalPlan): ReadonlyArray<Write> => {
+  const gone: Array<Cells> = []
+  for (const id of closed.values()) if (id !== undefined) gone.push([id])
+  const opened: Array<Cells> = []
+  const chunks: Array<Cells> = []
+  for (const text of streamed.values()) {
+    if (text.isNew) opened.push([text.id, text.threadId, text.itemId])
+    for (const chunk of text.chunks) chunks.push(cellsOf(text.id, chunk))
+  }
   return [
-    { statement: remove, rows: closed },
-    { statement: insert, rows: [...chunks.values()].flat().map(cellsOf) }
+    { statement: removeChunks, rows: gone },
+    { statement: removeTexts, rows: gone },
+    { statement: addTexts, rows: opened },
+    { statement: addChunks, rows: chunks }
   ]
 }
+
+/** After its commit. */
+export const advanceTexts = (open: OpenTexts, { streamed, closed }: JournalPlan): void => {
+  for (const key of closed.keys()) open.ids.delete(key)
+  for (const [key, { id, isNew }] of streamed) {
+    if (!isNew) continue
+    open.ids.set(key, id)
+    open.newest = Math.max(open.newest, id)
+  }
+}
+
+export const readOpenTexts = (sql: SqlClient): Effect.Effect<OpenTexts, SqlError> =>
+  Effect.map(
+    sql<{ id: number; threadId: ThreadId; itemId: ItemId }>`SELECT text_id AS id, thread_id AS threadId,
+      item_id AS itemId FROM open_texts`,
+    (rows) => ({
+      ids: new Map(rows.map((row) => [keyOf(row), row.id])),
+      newest: rows.reduce((newest, { id }) => Math.max(newest, id), 0)
+    })
+  )
 
 /** The text journal of a thread, in the order in which it was written. */
 export const chunksOf = (sql: SqlClient, threadId: ThreadId): Effect.Effect<ReadonlyArray<Chunk>, SqlError> =>
   Effect.map(
     sql<StoredChunk>`SELECT item_id AS itemId, offset, text, seq, after_version AS afterVersion
-      FROM message_chunks WHERE thread_id = ${threadId} ORDER BY rowid`,
+      FROM open_texts JOIN message_chunks AS chunk ON chunk.text_id = open_texts.text_id
+      WHERE thread_id = ${threadId} ORDER BY chunk.rowid`,
     (rows) => rows.map((row) => ({ ...row, text: fromStored(row.text) }))
   )
 
@@ -69,25 +136,18 @@ export const textsOf = (chunks: ReadonlyArray<Chunk>): ReadonlyMap<ItemId, strin
   return texts
 }
 
-const insert = insertInto("message_chunks", [
-  "thread_id",
-  "item_id",
-  "offset",
-  "text",
-  "seq",
-  "after_version"
-])
+const keyOf = ({ threadId, itemId }: Pick<ThreadChunk, "threadId" | "itemId">) => `${threadId}\n${itemId}`
 
-const remove = overRows(
-  2,
-  (values) => `DELETE FROM message_chunks WHERE rowid IN (
-    SELECT chunk.rowid FROM ${values} AS v
-    JOIN message_chunks AS chunk ON chunk.thread_id = v.column1 AND chunk.item_id = v.column2
-  )`
-)
+const addTexts = insertInto("open_texts", ["text_id", "thread_id", "item_id"])
+
+const addChunks = insertInto("message_chunks", ["text_id", "offset", "text", "seq", "after_version"])
+
+const removeChunks = overRows(1, (values) => `DELETE FROM message_chunks WHERE text_id IN ${values}`)
+
+const removeTexts = overRows(1, (values) => `DELETE FROM open_texts WHERE text_id IN ${values}`)
 
 /** A chunk that follows right on the one before becomes one row with it. */
-const appended = (before: Array<ThreadChunk>, chunk: ThreadChunk): Array<ThreadChunk> => {
+const append = (before: Array<Chunk>, chunk: Chunk): void => {
   const last = before.at(-1)
   if (
     last === undefined ||
@@ -98,12 +158,10 @@ const appended = (before: Array<ThreadChunk>, chunk: ThreadChunk): Array<ThreadC
   } else {
     before[before.length - 1] = { ...last, text: last.text + chunk.text, seq: Math.max(last.seq, chunk.seq) }
   }
-  return before
 }
 
-const cellsOf = (chunk: ThreadChunk): Cells => [
-  chunk.threadId,
-  chunk.itemId,
+const cellsOf = (id: number, chunk: Chunk): Cells => [
+  id,
   chunk.offset,
   toStored(chunk.text),
   chunk.seq,

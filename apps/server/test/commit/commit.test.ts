@@ -150,6 +150,18 @@ describe("Commit", () => {
     }).pipe(Effect.provide(store))
   )
 
+  it.effect("an author that breaks over its answer harms neither the others nor what was written", () =>
+    Effect.gen(function* () {
+      const { submit, take } = yield* Commit
+      const [a, b] = [author("a"), author("b")]
+      take(next(a, [created]), () => {
+        throw new Error("an author that breaks")
+      })
+      assert.deepStrictEqual(yield* submit(next(b, [created])), { sequence: 2, version: 1 })
+      assert.deepStrictEqual(yield* submit(next(a, [queued("x", "hi")])), { sequence: 3, version: 2 })
+    }).pipe(Effect.provide(store))
+  )
+
   it.effect("commits more changes than one batch takes, each thread's in its order", () =>
     Effect.gen(function* () {
       const { submit } = yield* Commit

@@ -5,8 +5,8 @@ import { Effect, Exit, Layer } from "effect"
 import { Mailboxes } from "../../src/engine/Mailboxes.ts"
 import { coalesced } from "../../src/ingestion/Ingestion.ts"
 import type { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
-import { ProviderTurnId } from "@turnkeeper/domain/ids"
-import { store, threadId } from "../store/fixtures.ts"
+import { CommandId, ProviderTurnId } from "@turnkeeper/domain/ids"
+import { project, provider, receipt, store, threadId } from "../store/fixtures.ts"
 
 it.live("a letter that breaks the rules' own code breaks nothing behind it", () =>
   Effect.gen(function* () {
@@ -24,6 +24,37 @@ it.live("a letter that breaks the rules' own code breaks nothing behind it", () 
     yield* mailbox.hear([late], cause)
     yield* mailbox.tell(late, cause)
     assert.isTrue(mailbox.isIdle())
+  }).pipe(Effect.provide(Layer.provideMerge(Mailboxes.layer, store)))
+)
+
+it.live("letters that mean nothing are carried out one after another, however many wait", () =>
+  Effect.gen(function* () {
+    const mailbox = yield* (yield* Mailboxes).of(threadId("t"))
+    const late: Happening = {
+      type: "provider",
+      generation: 1,
+      seq: 1,
+      event: { type: "unknown", method: "x" }
+    }
+    const create = mailbox.command(
+      {
+        type: "thread.create",
+        commandId: CommandId.make("create"),
+        threadId: threadId("t"),
+        projectId: project,
+        title: "T",
+        provider
+      },
+      receipt("create"),
+      "test"
+    )
+    const letters = Array.from({ length: 20_000 }, () =>
+      mailbox.tell(late, { type: "provider", generation: 1 })
+    )
+    // They come while the command is being written.
+    yield* Effect.all([create, ...letters], { concurrency: "unbounded", discard: true })
+    assert.isTrue(mailbox.isIdle())
+    assert.strictEqual(mailbox.current().version, 1)
   }).pipe(Effect.provide(Layer.provideMerge(Mailboxes.layer, store)))
 )
 

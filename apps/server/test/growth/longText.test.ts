@@ -85,7 +85,8 @@ describe("a long output", () => {
       const size = Effect.map(
         sql<{
           n: number
-        }>`SELECT sum(octet_length(text)) AS n FROM message_chunks WHERE thread_id = ${thread.id}`,
+        }>`SELECT sum(octet_length(text)) AS n FROM message_chunks
+          WHERE text_id = (SELECT text_id FROM open_texts WHERE thread_id = ${thread.id})`,
         ([row]) => row?.n
       )
       for (let offset = 0; offset < long.length; offset += 50_000) {

@@ -29,7 +29,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     breaks: "the reactor is not woken by a commit",
     file: "engine/Mailbox.ts",
-    find: "if (!events.every(isStreamed)) around.changed(threadId)",
+    find: "if (logged > 0) around.changed(threadId)",
     put: "",
     caughtBy: delivery,
     test: "L11: the same command gets the same answer, and is carried out once"
@@ -118,7 +118,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     ...commit,
     breaks: "a commit is acknowledged before it is written",
     find: "    yield* sql.transact(",
-    put: "    for (const { member, committed } of plan.accepted) Deferred.doneUnsafe(member.done, Exit.succeed(committed))\n    yield* sql.transact(",
+    put: "    for (const { member, committed } of plan.accepted) member.answer(Exit.succeed(committed))\n    yield* sql.transact(",
     test: "acknowledges nothing while the storage refuses to write, and goes on when it takes writes again"
   },
   {
@@ -229,8 +229,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     breaks: "a provider's word that met a full disk is dropped",
     file: "engine/Mailbox.ts",
-    find: "    letter.lane.unshift(letter)\n",
-    put: "    Deferred.doneUnsafe(letter.done, Exit.succeed(null))\n",
+    find: "      letter.lane.unshift(letter)\n",
+    put: "      letter.done(Exit.succeed(null))\n",
     caughtBy: "mutants/once.test.ts",
     test: "L12: what a provider said while the disk was full is kept, in its order"
   },
@@ -245,7 +245,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     breaks: "a repeated command is decided anew",
     file: "engine/Mailbox.ts",
-    find: "if (stored !== null) return { events: [], cause, receipt }",
+    find: "if (stored !== null) return yield* verdict(state, [], cause, receipt)",
     put: "",
     caughtBy: delivery,
     test: "L11: also after a crash"
@@ -253,7 +253,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     breaks: "a commit that was denied and is there leaves its thread in the past",
     file: "engine/Mailbox.ts",
-    find: "if (committed.version > version) return Effect.as(reload, committed)",
+    find: "if (committed.version > version) return reread(letter, () => concluded(letter, answer))",
     put: "if (committed.version > version) standing = { state: after, version: committed.version }",
     ...simulated("a denied command that came twice")
   },
@@ -335,7 +335,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     breaks: "who follows a thread is not told of a commit that was denied and is there",
     file: "engine/Mailbox.ts",
-    find: "    around.missed(threadId)\n",
+    find: "        around.missed(threadId)\n",
     put: "",
     ...simulated("a commit that nobody heard of")
   },

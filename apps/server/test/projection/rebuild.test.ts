@@ -83,9 +83,12 @@ const showsAs = (thread: Author) =>
     const waiting = yield* ids("requests", "request_id", "status IN ('open', 'answering')")
     assert.deepStrictEqual(waiting, requests.map((request) => request.id as string).toSorted())
     assert.deepStrictEqual(yield* ids("sessions", "status", "1"), [session.status])
-    const stale = yield* sql`SELECT 1 FROM message_chunks WHERE thread_id = ${thread.id}
+    const stale = yield* sql`SELECT 1 FROM open_texts WHERE thread_id = ${thread.id}
       AND item_id NOT IN (SELECT value FROM json_each(${JSON.stringify(items.map((item) => item.id))}))`
     assert.lengthOf(stale, 0)
+    const lost =
+      yield* sql`SELECT 1 FROM message_chunks WHERE text_id NOT IN (SELECT text_id FROM open_texts)`
+    assert.lengthOf(lost, 0)
   })
 
 describe("rebuilding the tables", () => {

@@ -247,6 +247,11 @@ export const dump = Effect.gen(function* () {
 
 /** Makes a database of the first schema of one of today's. */
 export const undone = [
+  "DROP TABLE open_texts",
+  "DROP TABLE message_chunks",
+  `CREATE TABLE message_chunks (thread_id TEXT NOT NULL, item_id TEXT NOT NULL, offset INTEGER NOT NULL,
+    text NOT NULL, seq INTEGER NOT NULL, after_version INTEGER NOT NULL)`,
+  "CREATE INDEX message_chunks_item ON message_chunks (thread_id, item_id)",
   "DROP TABLE forgetting",
   "DROP TABLE message_search",
   "DROP VIEW searchable",

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Commit } from "../../src/engine/Commit.ts"
 import { ThreadView } from "../../src/projection/ThreadView.ts"
-import { Reader } from "../../src/store/Sqlite.ts"
+import { pragma, Reader, Writer } from "../../src/store/Sqlite.ts"
 import type { Author } from "./fixtures.ts"
 import {
   appended,
@@ -110,6 +110,38 @@ describe("the text journal", () => {
       assert.lengthOf(yield* chunks, 0)
       const entry = (yield* snapshot(thread.id))?.entries.find(({ id }) => id === itemId("a", 0))
       assert.deepInclude(entry, { type: "message", status: "completed", text: "Hello!" })
+    }).pipe(Effect.provide(store))
+  )
+
+  it.effect("takes in nothing that comes behind the end of its item in one commit", () =>
+    Effect.gen(function* () {
+      const { submit } = yield* Commit
+      const thread = author("t")
+      yield* submit(streaming(thread))
+      yield* submit(next(thread, [ended("a", 0, "Hello", { seq: 2 }), appended("a", 0, 5, "!", 3)]))
+      assert.lengthOf(yield* chunks, 0)
+    }).pipe(Effect.provide(store))
+  )
+
+  it.effect("goes on with a text after a failure and after upkeep, as one text", () =>
+    Effect.gen(function* () {
+      const { submit, upkeep } = yield* Commit
+      const writer = yield* Writer
+      const thread = author("t")
+      yield* submit(streaming(thread))
+      yield* submit(next(thread, [appended("a", 0, 0, "Hel", 2)]))
+      const more = next(thread, [appended("a", 0, 3, "lo", 3)])
+      yield* pragma(writer, "query_only = ON")
+      yield* Effect.flip(submit(more))
+      yield* pragma(writer, "query_only = OFF")
+      yield* submit(more)
+      yield* upkeep(() => Effect.void)
+      yield* submit(next(thread, [appended("a", 0, 5, "!", 4)]))
+      assert.strictEqual(yield* openText(thread), "Hello!")
+      yield* submit(next(thread, [ended("a", 0, "Hello!", { seq: 5 })]))
+      assert.lengthOf(yield* chunks, 0)
+      const sql = yield* Reader
+      assert.lengthOf(yield* sql`SELECT 1 FROM open_texts`, 0)
     }).pipe(Effect.provide(store))
   )
 

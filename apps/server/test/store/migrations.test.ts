@@ -2,10 +2,12 @@ import { assert, describe, it } from "@effect/vitest"
 import { SessionStatus, TurnState } from "@turnkeeper/domain/thread/lifecycle"
 import { Effect, Layer } from "effect"
 import * as fs from "node:fs"
+import { DatabaseSync } from "node:sqlite"
 import { Meta } from "../../src/store/Meta.ts"
 import { migrated, schemaVersion } from "../../src/store/Migrations.ts"
 import * as Sqlite from "../../src/store/Sqlite.ts"
-import { temporaryDirectory } from "./fixtures.ts"
+import { chunksOf } from "../../src/store/TextJournal.ts"
+import { temporaryDirectory, threadId } from "./fixtures.ts"
 
 const database = (filename: string) => migrated(Sqlite.layer({ filename }))
 
@@ -34,6 +36,31 @@ describe("Migrations", () => {
       ).pipe(Effect.provide(database(filename)))
       const error = yield* Effect.flip(epochOf(filename))
       assert.deepInclude(error, { _tag: "DatabaseTooNew", found: schemaVersion + 1, known: schemaVersion })
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("take along the text that was streaming, each item's in its order", () =>
+    Effect.gen(function* () {
+      const filename = `${yield* temporaryDirectory}/a.db`
+      const old = new DatabaseSync(filename)
+      old.exec(fs.readFileSync(`${import.meta.dirname}/../lifecycle/databases/schema-4.sql`, "utf8"))
+      const add = old.prepare("INSERT INTO message_chunks VALUES (?, ?, ?, ?, ?, ?)")
+      const said = [
+        ["t", "a/1", 0, "Hello", 3, 4],
+        ["u", "a/1", 0, "Not here", 1, 2],
+        ["t", "a/2", 0, "one", 4, 5],
+        ["t", "a/1", 5, ", world", 5, 5],
+        ["t", "a/1", 7, "moon", 6, 5]
+      ] as const
+      for (const row of said) add.run(...row)
+      old.close()
+      const chunks = yield* Effect.flatMap(Sqlite.Reader, (sql) => chunksOf(sql, threadId("t"))).pipe(
+        Effect.provide(database(filename))
+      )
+      assert.deepStrictEqual(
+        chunks.map((chunk) => [chunk.itemId, chunk.offset, chunk.text, chunk.seq, chunk.afterVersion]),
+        said.flatMap(([thread, ...chunk]) => (thread === "t" ? [chunk] : []))
+      )
     }).pipe(Effect.scoped)
   )
 

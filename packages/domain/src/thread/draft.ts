@@ -17,13 +17,16 @@ import type { OpenItem, OpenRequest, OpenTurn, Session, ThreadState } from "./St
 export interface Draft {
   state: ThreadState
   readonly events: Array<ThreadEvent>
+  /** Number of the provider event that all of it follows from. */
+  readonly seq: number | null
 }
 
-export const draft = (state: ThreadState): Draft => ({ state, events: [] })
+export const draft = (state: ThreadState, seq: number | null = null): Draft => ({ state, events: [], seq })
 
 export const add = (change: Draft, event: ThreadEvent): void => {
-  change.events.push(event)
-  change.state = evolve(change.state, event)
+  const numbered = change.seq === null ? event : { ...event, seq: change.seq }
+  change.events.push(numbered)
+  change.state = evolve(change.state, numbered)
 }
 
 // Reading the state

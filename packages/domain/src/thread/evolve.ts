@@ -11,7 +11,7 @@ import type { HeardTurn, OpenItem, OpenRequest, OpenTurn, Session, ThreadInfo, T
 export const evolve = (state: ThreadState, event: ThreadEvent): ThreadState => {
   const next = apply(state, event)
   if (event.seq === undefined || event.seq <= next.session.seen) return next
-  return withSession(next, { seen: event.seq })
+  return { ...next, session: { ...next.session, seen: event.seq } }
 }
 
 const apply = (state: ThreadState, event: ThreadEvent): ThreadState => {

@@ -39,28 +39,39 @@ const isUsage = Schema.is(Usage)
 
 type EventNamed<Type extends ProviderEvent["type"]> = Extract<ProviderEvent, { readonly type: Type }>
 
-export const observe = (happening: Happening, state: ThreadState): ReadonlyArray<ThreadEvent> => {
-  const change = draft(state)
+export const observe = (happening: Happening, state: ThreadState): ReadonlyArray<ThreadEvent> =>
+  observed(happening, state).events
+
+/** The same with the state that the events lead to. */
+export const observed = (happening: Happening, state: ThreadState): Observed => {
+  const change = draft(state, happening.type === "provider" ? happening.seq : null)
   switch (happening.type) {
     case "provider":
-      if (!counts(happening.generation, happening.seq, state)) return []
+      if (!counts(happening.generation, happening.seq, state)) return change
       hear(happening.event, change)
-      return numbered(conclude(change), happening.seq)
+      return concluded(change)
     case "outcome":
       observeOutcome(happening.outcome, change)
-      return conclude(change)
+      return concluded(change)
     case "deadline":
       deadlinePassed(happening.kind, happening.turnId, change)
-      return conclude(change)
+      return concluded(change)
   }
+}
+
+export interface Observed {
+  readonly events: ReadonlyArray<ThreadEvent>
+  readonly state: ThreadState
+}
+
+const concluded = (change: Draft): Observed => {
+  conclude(change)
+  return change
 }
 
 /** L10: only the open generation speaks, and each of its events counts once. */
 const counts = (generation: number, seq: number, { session }: ThreadState) =>
   session.open && session.generation === generation && seq > session.seen
-
-const numbered = (events: ReadonlyArray<ThreadEvent>, seq: number): ReadonlyArray<ThreadEvent> =>
-  events.map((event) => ({ ...event, seq }))
 
 const hear = (event: ProviderEvent, change: Draft): void => {
   switch (event.type) {

@@ -149,9 +149,10 @@ const cutOff = (change: Draft): Settlement =>
 
 const sendRejected = (fault: Fault, turn: OpenTurn, change: Draft): void => {
   if (turn.send?.into !== null) return requeue(change, turn, fault.message)
-  if (fault.reason === "SessionGone" && isOpen(turn.send.generation, change)) {
-    // The provider does not know the session: nothing was delivered, and a new generation can send it.
-    closeSession(change, { end: "gone", message: fault.message })
+  if (fault.reason === "SessionGone") {
+    // The provider does not know the session: nothing was delivered, and a new generation can send it. The
+    // session's end may have been heard already.
+    if (isOpen(turn.send.generation, change)) closeSession(change, { end: "gone", message: fault.message })
     return requeue(change, turn, fault.message)
   }
   settle(change, turn.id, { state: "error", reason: fault.message, delivery: "not_delivered" })

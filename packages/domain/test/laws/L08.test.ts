@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { limits } from "../../src/thread/lifecycle.ts"
-import { aThread, idle, other, running, sending, unavailable } from "../given.ts"
+import { aThread, idle, other, running, sending, sessionGone, unavailable } from "../given.ts"
 
 const startFailed = (story = aThread().ask("t1")) =>
   story
@@ -58,6 +58,19 @@ describe("L8: a failed send settles its turn, and the session says why", () => {
     expect(story.owed).toEqual(["session.start"])
     expect(story.ready().begin("turn.send").accepted("t1").open("t1")?.state).toBe("running")
     expect(story.generation).toBe(2)
+  })
+
+  it("L8, B12: no such session: the same when the session's end was heard before", () => {
+    const story = sending().exited(false, "killed").rejected("t1", sessionGone)
+    expect(story.open("t1")?.state).toBe("queued")
+    expect(story.ready().begin("turn.send").accepted("t1").open("t1")?.state).toBe("running")
+    expect(story.generation).toBe(2)
+  })
+
+  it("L13: no such session after the user's stop: nothing is sent again", () => {
+    const story = sending().stop().exited(true).rejected("t1", sessionGone)
+    expect(story.end("t1")).toMatchObject({ state: "cancelled", delivery: "not_delivered" })
+    expect(story.owed).toEqual([])
   })
 
   it("L8: no turn crash-loops: after six tries it settles as an error", () => {
