@@ -6,6 +6,7 @@ import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { Chat } from "@turnkeeper/testkit/Chat"
 import { textBytesOf } from "@turnkeeper/server/projection/rowText"
+import { eventBytes } from "@turnkeeper/server/store/EventLog"
 import { startServer } from "@turnkeeper/testkit/process/Server"
 import { openView } from "@turnkeeper/testkit/View"
 import type { View } from "@turnkeeper/testkit/View"
@@ -67,8 +68,8 @@ const read = (filename: string, threadId: string, after: number, turnId: string)
     const one = (sql: string, ...cells: ReadonlyArray<string | number>) =>
       database.prepare(sql).get(...cells) as Record<string, number>
     const log = one(
-      `SELECT count(*) AS events, sum(octet_length(payload) + coalesce(octet_length(text), 0)) AS payload,
-        sum(octet_length(payload) + coalesce(octet_length(text), 0) + octet_length(cause) + octet_length(stream) + octet_length(type)
+      `SELECT count(*) AS events, sum(${eventBytes}) AS payload,
+        sum(${eventBytes} + octet_length(cause) + octet_length(stream) + octet_length(type)
           + coalesce(octet_length(command_id), 0) + 4 * 8) AS bytes
         FROM events WHERE stream = ? AND version > ?`,
       `thread:${threadId}`,

@@ -12,6 +12,7 @@ import { Engine } from "@turnkeeper/server/engine/Engine"
 import { Mailboxes } from "@turnkeeper/server/engine/Mailboxes"
 import { Rebuild } from "@turnkeeper/server/maintenance/Rebuild"
 import { ThreadView } from "@turnkeeper/server/projection/ThreadView"
+import { eventBytes } from "@turnkeeper/server/store/EventLog"
 import { Chat } from "@turnkeeper/testkit/Chat"
 import type { Client } from "@turnkeeper/testkit/jsonrpc/Client"
 import { servedFrom } from "@turnkeeper/testkit/process/program"
@@ -77,7 +78,7 @@ const measured = async (directory: string): Promise<ReadonlyArray<Figure>> => {
   ]
 }
 
-const logBytes = `SELECT sum(octet_length(payload) + coalesce(octet_length(text), 0)) AS value FROM events`
+const logBytes = `SELECT sum(${eventBytes}) AS value FROM events`
 
 /** All that the database takes, against what its log says: each text stands once. */
 const fileFigure = (file: number, log: number): Figure =>
@@ -203,10 +204,7 @@ const rebuilding = async (name: string, database: string): Promise<ReadonlyArray
     }).pipe(Effect.scoped)
   )
   const bare = parsedPerSecond(database)
-  const bytesOfEvent = one(
-    database,
-    "SELECT avg(octet_length(payload) + coalesce(octet_length(text), 0)) AS value FROM events"
-  )
+  const bytesOfEvent = one(database, `SELECT avg(${eventBytes}) AS value FROM events`)
   return [
     figure({
       name,

@@ -7,7 +7,7 @@ import { Effect } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import { applyAll, foldedFrom } from "../projection/Projection.ts"
 import { removeWhere } from "../projection/searchIndex.ts"
-import { readStream, threadStream } from "../store/EventLog.ts"
+import { eventBytes, readStream, threadStream } from "../store/EventLog.ts"
 import { kept } from "../store/Forgetting.ts"
 import { withinBounds } from "../store/rows.ts"
 
@@ -52,7 +52,7 @@ const rowsOf = ({ id, deleted, newest }: Doomed): ReadonlyArray<Rows> => [
   {
     table: "events",
     key: "sequence",
-    bytes: "octet_length(payload) + coalesce(octet_length(text), 0)",
+    bytes: eventBytes,
     where: `stream = ? AND version NOT IN (${[...kept(deleted, newest)].join(", ")})`,
     scope: threadStream(id)
   }

@@ -66,10 +66,11 @@ export const promptOf = Effect.fnUntraced(function* (
   threadId: ThreadId,
   messageId: MessageId
 ) {
+  const text = sql.literal(textOf("messages"))
   const [row] = yield* sql<{
     text: string
     attachments: string
-  }>`SELECT ${sql.literal(textOf("messages"))} AS text, attachments FROM messages
+  }>`SELECT ${text} AS text, attachments FROM messages
     WHERE thread_id = ${threadId} AND message_id = ${messageId} AND role = 'user'`
   if (row === undefined) return null
   const attachments = decodeAttachments(parseJson(row.attachments))
@@ -272,6 +273,7 @@ const textCells = (text: string, from: number): Cells => {
 
 const select = (sql: SqlClient) =>
   sql.literal(`SELECT 'message' AS type, message_id AS id, thread_id AS threadId, turn_id AS turnId, role,
-    status, ${textOf("messages")} AS text, attachments, position, created_at AS createdAt, completed_at AS completedAt FROM messages`)
+    status, ${textOf("messages")} AS text, attachments, position,
+    created_at AS createdAt, completed_at AS completedAt FROM messages`)
 
 const read = rowReader("messages", MessageEntry, { json: ["attachments"] })

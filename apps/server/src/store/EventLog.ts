@@ -136,15 +136,21 @@ export const streamsSince = (sql: SqlClient, after: number) =>
     rows.map(({ stream }) => stream)
   )
 
+/** SQL of the bytes of an event. */
+export const eventBytes = "octet_length(payload) + coalesce(octet_length(text), 0)"
+const bytesOf = (sql: SqlClient) => sql.literal(eventBytes)
+
+/** What a `Row` has of an event. */
+const columnsOf = (sql: SqlClient) =>
+  sql.literal("sequence, stream, version, event_version, payload, text, cause, at")
+
 // Sizes first: a page of large events is cut before its payloads are read.
 
 export const readLog = Effect.fnUntraced(function* (sql: SqlClient, after: number, bounds: Bounds) {
-  const sizes =
-    yield* sql<Sized>`SELECT sequence AS place, octet_length(payload) + coalesce(octet_length(text), 0) AS bytes FROM events
+  const sizes = yield* sql<Sized>`SELECT sequence AS place, ${bytesOf(sql)} AS bytes FROM events
     WHERE sequence > ${after} ORDER BY sequence LIMIT ${bounds.rows + 1}`
   const { last, complete } = cut(sizes, bounds, after)
-  const rows =
-    yield* sql<Row>`SELECT sequence, stream, version, event_version, payload, text, cause, at FROM events
+  const rows = yield* sql<Row>`SELECT ${columnsOf(sql)} FROM events
     WHERE sequence > ${after} AND sequence <= ${last} ORDER BY sequence`
   return yield* page(rows, last, complete)
 })
@@ -155,12 +161,10 @@ export const readStream = Effect.fnUntraced(function* (
   after: number,
   bounds: Bounds
 ) {
-  const sizes =
-    yield* sql<Sized>`SELECT version AS place, octet_length(payload) + coalesce(octet_length(text), 0) AS bytes FROM events
+  const sizes = yield* sql<Sized>`SELECT version AS place, ${bytesOf(sql)} AS bytes FROM events
     WHERE stream = ${stream} AND version > ${after} ORDER BY version LIMIT ${bounds.rows + 1}`
   const { last, complete } = cut(sizes, bounds, after)
-  const rows =
-    yield* sql<Row>`SELECT sequence, stream, version, event_version, payload, text, cause, at FROM events
+  const rows = yield* sql<Row>`SELECT ${columnsOf(sql)} FROM events
     WHERE stream = ${stream} AND version > ${after} AND version <= ${last} ORDER BY version`
   return yield* page(rows, last, complete)
 })

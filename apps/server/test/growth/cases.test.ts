@@ -4,7 +4,7 @@ import { Effect } from "effect"
 import { DatabaseSync } from "node:sqlite"
 import { Commit } from "../../src/engine/Commit.ts"
 import { textBytesOf } from "../../src/projection/rowText.ts"
-import { EventLog } from "../../src/store/EventLog.ts"
+import { EventLog, eventBytes } from "../../src/store/EventLog.ts"
 import { migrated } from "../../src/store/Migrations.ts"
 import { Reader, Writer } from "../../src/store/Sqlite.ts"
 import * as Sqlite from "../../src/store/Sqlite.ts"
@@ -30,7 +30,7 @@ const sizes = (app: App) =>
     Effect.gen(function* () {
       const sql = yield* Reader
       const [log] = yield* sql<{ events: number; bytes: number }>`SELECT count(*) AS events,
-        sum(octet_length(payload) + coalesce(octet_length(text), 0)) AS bytes FROM events WHERE stream LIKE 'thread:%'`
+        sum(${sql.literal(eventBytes)}) AS bytes FROM events WHERE stream LIKE 'thread:%'`
       const [seen] = yield* sql<{
         bytes: number
       }>`SELECT (SELECT sum(${sql.literal(textBytesOf("messages"))}) FROM messages)

@@ -5,6 +5,7 @@ import { Effect } from "effect"
 import { Commit } from "../../src/engine/Commit.ts"
 import { shortened } from "../../src/projection/rowText.ts"
 import { ThreadView } from "../../src/projection/ThreadView.ts"
+import { eventBytes } from "../../src/store/EventLog.ts"
 import { Reader } from "../../src/store/Sqlite.ts"
 import {
   appended,
@@ -67,7 +68,7 @@ describe("a long output", () => {
       assert.strictEqual(parts.join(""), long)
       const sql = yield* Reader
       const [stored] = yield* sql<{ n: number }>`SELECT
-        (SELECT sum(octet_length(payload) + coalesce(octet_length(text), 0)) FROM events) + (SELECT sum(octet_length(text)) FROM items)
+        (SELECT sum(${sql.literal(eventBytes)}) FROM events) + (SELECT sum(octet_length(text)) FROM items)
         + (SELECT coalesce(sum(octet_length(text)), 0) FROM message_chunks) AS n`
       assert.isBelow(stored?.n ?? Infinity, long.length * 1.3)
       // L15
