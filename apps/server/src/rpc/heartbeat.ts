@@ -20,7 +20,8 @@ export const withHeartbeats = <A, Item, E>(
   itemsOf: (taken: ReadonlyArray<A>) => Effect.Effect<ReadonlyArray<Item>, E>
 ): Effect.Effect<Effect.Effect<ReadonlyArray<Item | Heartbeat>, E>, never, Scope.Scope> =>
   Clock.clockWith((clock) => {
-    const now = () => clock.currentTimeMillisUnsafe()
+    // Monotonic: a clock that is set back must not make it silent.
+    const now = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
     let since = now()
     const watch = Effect.suspend(() => {
       const left = since + limits.heartbeatMillis - now()
@@ -31,7 +32,9 @@ export const withHeartbeats = <A, Item, E>(
     })
     const next = Effect.flatMap(live.take, (taken): Effect.Effect<ReadonlyArray<Item | Heartbeat>, E> => {
       since = now()
-      return taken.length === 0 ? Effect.succeed([{ type: "heartbeat", at: since }]) : itemsOf(taken)
+      return taken.length === 0
+        ? Effect.succeed([{ type: "heartbeat", at: clock.currentTimeMillisUnsafe() }])
+        : itemsOf(taken)
     })
     return Effect.as(Effect.forkScoped(Effect.forever(watch)), next)
   })
