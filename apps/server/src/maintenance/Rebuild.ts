@@ -10,12 +10,14 @@
 import { Overloaded, StorageUnavailable } from "@turnkeeper/contracts/Errors"
 import type { RebuildItem } from "@turnkeeper/contracts/Maintenance"
 import { Context, Effect, Layer, Queue, Stream } from "effect"
+import { availableParallelism } from "node:os"
 import { Worker } from "node:worker_threads"
 import { Commit } from "../engine/Commit.ts"
 import { Reader } from "../store/Sqlite.ts"
 import { attempt, unavailable } from "../store/storageFault.ts"
+import type { Part } from "./Anew.ts"
 import { fileOf } from "./remake.ts"
-import type { Counts, Said, WorkerData } from "./rebuildThread.ts"
+import type { Asked, Counts, Said, WorkerData } from "./rebuildThread.ts"
 import { clearStep, countLeft, inTransaction, openShadow } from "./shadow.ts"
 
 export type { Counts } from "./rebuildThread.ts"
@@ -60,18 +62,35 @@ export class Rebuild extends Context.Service<
       const made = (told: (counts: Counts) => void) =>
         Effect.gen(function* () {
           yield* cleared
-          const thread = yield* started(yield* filename)
-          for (;;) {
-            const asked = yield* thread.next
-            if (asked.type !== "ready") return yield* lost(asked)
-            const end = yield* commit.lend(thread.turn)
-            if (end.type === "done") {
-              yield* Effect.logInfo(`Made the tables anew: ${end.counts.events} events`)
-              return end.counts
+          const file = yield* filename
+          const threads = yield* Effect.forEach(parts, (part) => started(file, part))
+          const counts = threads.map((): Counts => ({ events: 0, unreadable: 0, share: 0 }))
+          const turn = (thread: Thread, asked: Asked) =>
+            Effect.map(wroteAfter(thread, asked), (wrote) => {
+              counts[threads.indexOf(thread)] = wrote
+              told(sumOf(counts))
+            })
+          const caughtUp = Effect.fnUntraced(function* (thread: Thread) {
+            for (;;) {
+              const said = yield* thread.next
+              if (said.type === "caughtUp") return
+              if (said.type !== "ready") return yield* lost(said)
+              yield* commit.lend(turn(thread, "turn"))
             }
-            if (end.type !== "wrote") return yield* lost(end)
-            told(end.counts)
-          }
+          })
+          yield* Effect.forEach(threads, caughtUp, { concurrency: "unbounded", discard: true })
+          // What has come for the quicker one while it waited is not left to the last turn, either.
+          yield* Effect.forEach(threads, (thread) => Effect.andThen(thread.ask("goOn"), caughtUp(thread)), {
+            concurrency: "unbounded",
+            discard: true
+          })
+          const last = Effect.andThen(
+            Effect.forEach(threads, (thread) => turn(thread, "rest"), { discard: true }),
+            Effect.forEach(threads.slice(0, 1), (thread) => turn(thread, "conclude"), { discard: true })
+          )
+          yield* commit.lend(last)
+          yield* Effect.logInfo(`Made the tables anew: ${sumOf(counts).events} events`)
+          return { ...sumOf(counts), share: 1 }
         }).pipe(Effect.scoped)
 
       const run: Rebuild["Service"]["run"] = (told) =>
@@ -125,10 +144,20 @@ const lost = (said: Said) =>
     new StorageUnavailable({ retryable: said.type !== "failed" || said.code !== null })
   )
 
-/** The thread, as long as the scope is open. */
-const started = Effect.fnUntraced(function* (filename: string) {
+const partsOf = (of: number) => Array.from({ length: of }, (_, index): Part => ({ index, of }))
+/** Two read in turn while the other writes; only one can write, so that more of them would wait for each other. */
+const parts: ReadonlyArray<Part> = partsOf(Math.min(2, availableParallelism()))
+
+interface Thread {
+  readonly next: Effect.Effect<Said>
+  readonly ask: (asked: Asked) => Effect.Effect<void>
+  readonly end: Effect.Effect<void>
+}
+
+/** A thread for a part, as long as the scope is open. */
+const started = Effect.fnUntraced(function* (filename: string, part: Part) {
   const { entry, name } = yield* Effect.promise(() => import("./rebuildThread.ts"))
-  const workerData: WorkerData = { name, filename }
+  const workerData: WorkerData = { name, filename, part }
   // It speaks only when it was spoken to, and says that it is gone.
   const heard = yield* Queue.bounded<Said>(8)
   const worker = yield* Effect.acquireRelease(
@@ -138,24 +167,30 @@ const started = Effect.fnUntraced(function* (filename: string) {
   worker.on("message", (said: Said) => void Queue.offerUnsafe(heard, said))
   worker.on("error", () => {})
   worker.on("exit", () => void Queue.offerUnsafe(heard, gone))
-  const next = Queue.take(heard)
-  return {
-    next,
-    /** Gives the thread its turn, and waits until it is over. */
-    turn: Effect.suspend(() => {
-      // A thread has no origin.
-      // oxlint-disable-next-line unicorn/require-post-message-target-origin
-      worker.postMessage("yours")
-      return Effect.timeoutOrElse(next, {
-        duration: turnLimit,
-        orElse: () =>
-          Effect.as(
-            Effect.promise(() => worker.terminate()),
-            gone
-          )
-      })
-    })
+  const thread: Thread = {
+    next: Queue.take(heard),
+    // A thread has no origin.
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin
+    ask: (asked) => Effect.sync(() => worker.postMessage(asked)),
+    end: Effect.promise(() => worker.terminate())
   }
+  return thread
+})
+
+/** What the thread has made when it gives the turn back. */
+const wroteAfter = Effect.fnUntraced(function* (thread: Thread, asked: Asked) {
+  yield* thread.ask(asked)
+  const said = yield* Effect.timeoutOrElse(thread.next, {
+    duration: turnLimit,
+    orElse: () => Effect.as(thread.end, gone)
+  })
+  return said.type === "wrote" ? said.counts : yield* lost(said)
+})
+
+const sumOf = (counts: ReadonlyArray<Counts>): Counts => ({
+  events: counts.reduce((sum, { events }) => sum + events, 0),
+  unreadable: counts.reduce((sum, { unreadable }) => sum + unreadable, 0),
+  share: counts.reduce((sum, { share }) => sum + share, 0) / counts.length
 })
 
 /**

@@ -94,7 +94,7 @@ export function* filling(write: DatabaseSync, read: DatabaseSync): Generator<num
   for (let complete = false; !complete;) {
     const page = next()
     inTransaction(write, () => {
-      for (const run of runs(page.writes)) run()
+      for (const run of runs(page)) run()
     })
     events += page.events
     unreadable += page.unreadable
