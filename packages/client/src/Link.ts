@@ -59,12 +59,13 @@ export const makeLink = Effect.fn("client.Link")(function* (options: ConnectOpti
   /** Serves one session until it is lost. */
   const serve = Effect.fnUntraced(function* (opened: Session) {
     const since = yield* Clock.currentTimeMillis
+    const begun = yield* Clock.monotonicTimeNanos
     behind = new Set(followers)
     connection.set({ status: "catching up", since, server: opened.server })
     session.set(opened)
     settle(since)
     yield* opened.lost.pipe(Effect.ensuring(Effect.sync(() => session.set(null))))
-    return (yield* Clock.currentTimeMillis) - since
+    return Number(((yield* Clock.monotonicTimeNanos) - begun) / 1_000_000n)
   })
 
   const wait = (until: Effect.Effect<unknown>) =>

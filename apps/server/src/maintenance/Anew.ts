@@ -7,6 +7,9 @@ import type { ThreadId } from "@turnkeeper/domain/ids"
 import type { ThreadState } from "@turnkeeper/domain/thread/State"
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite"
 import { foldedFrom, projections } from "../projection/Projection.ts"
+import { textForRows } from "../projection/rowText.ts"
+import type { Words } from "../projection/searchIndex.ts"
+import { addWords, promptId, removePrompts, taken, wordsOf } from "../projection/searchIndex.ts"
 import type { Row, StoredRecord } from "../store/EventLog.ts"
 import { lengthOf, recordReader } from "../store/EventLog.ts"
 import type { HalfForgotten, Kept } from "../store/Forgetting.ts"
@@ -17,6 +20,7 @@ import { cellsOf, chunksOf, placesOf } from "../store/rows.ts"
 /** What was read of the log, and what has to be written for it. */
 export interface Page {
   readonly writes: ReadonlyArray<Write>
+  readonly words: Words
   readonly events: number
   readonly unreadable: number
   /** How far it comes, of the log as it was at the beginning, 0 to 1. What came later is behind 1. */
@@ -25,70 +29,105 @@ export interface Page {
   readonly complete: boolean
 }
 
+/** Every `of`th of the streams. A thread's events are all in one part, and nothing is between two threads. */
+export interface Part {
+  readonly index: number
+  readonly of: number
+}
+export const allOfIt: Part = { index: 0, of: 1 }
+
 /** Large, so that the rows of one table are written together: a page of the file that takes many of them, once. */
 const pageBounds = { rows: 16_384, bytes: 32 * 1024 * 1024 } as const
 
 /**
- * Events that are folded together: enough that most of what begins among them ends there, too, and is written once;
- * few enough that their states are of no use any more when the memory is looked through, which costs more than
- * folding does.
+ * Events that are read and folded together: enough that most of what begins among them ends there, too, and is
+ * written once; few enough that they are of no use any more when the memory is looked through, which costs more
+ * than folding does, and that the log is not held against a checkpoint for long.
  */
 const foldedAtOnce = 512
 
 /** Goes on where the last page ended. Holds one open state per thread in memory. */
-export const readingLog = (database: DatabaseSync): (() => Page) => {
+export const readingLog = (database: DatabaseSync, part = allOfIt): (() => Page) => {
   const forgotten: ReadonlyMap<ThreadId, Kept> = keptOf(
     database.prepare(halfForgottenRows).all() as unknown as ReadonlyArray<HalfForgotten>
   )
-  const read = database.prepare(
-    `SELECT sequence, stream, version, event_version, payload, text, cause, at FROM events
-      WHERE sequence > ? ORDER BY sequence LIMIT ?`
-  )
-  // Several times as fast as rows by their columns' names.
-  read.setReturnArrays(true)
+  const newest = Number(database.prepare("SELECT max(sequence) AS newest FROM events").get()?.["newest"] ?? 0)
+  const read = readingRows(database, part)
   const recordOf = recordReader()
   const states = new Map<ThreadId, ThreadState>()
-  const newest = Number(database.prepare("SELECT max(sequence) AS newest FROM events").get()?.["newest"] ?? 0)
-  let after = 0
   return () => {
-    // Table by table, because one page of the file has the rows of one table.
-    const tables = projections.map((): Array<Write> => [])
-    let records: Array<StoredRecord> = []
-    const fold = () => {
-      const batch = foldedFrom(states, records, forgotten)
-      for (const [index, { writes }] of projections.entries()) {
-        for (const write of writes(batch)) if (write.rows.length > 0) tables[index]?.push(write)
+    const page = gathering(states, forgotten)
+    const seen = { rows: 0, events: 0, bytes: 0 }
+    for (;;) {
+      const { complete, last, rows } = read()
+      for (const cells of rows) {
+        const row = rowOf(cells)
+        seen.bytes += lengthOf(row)
+        const record = recordOf(row)
+        if (record === null) continue
+        page.add(record)
+        seen.events += 1
       }
-      records = []
-    }
-    let rows = 0
-    let events = 0
-    let bytes = 0
-    for (const cells of read.iterate(after, pageBounds.rows) as unknown as Iterable<RowCells>) {
-      const row = rowOf(cells)
-      after = row.sequence
-      rows += 1
-      bytes += lengthOf(row)
-      const record = recordOf(row)
-      if (record !== null) {
-        records.push(record)
-        events += 1
+      seen.rows += rows.length
+      if (!complete && seen.rows < pageBounds.rows && seen.bytes < pageBounds.bytes) continue
+      return {
+        ...page.all(),
+        events: seen.events,
+        unreadable: seen.rows - seen.events,
+        share: complete || newest === 0 ? 1 : Math.min(1, last / newest),
+        complete
       }
-      if (records.length === foldedAtOnce) fold()
-      if (bytes >= pageBounds.bytes) break
-    }
-    fold()
-    return {
-      writes: tables.flat(),
-      events,
-      unreadable: rows - events,
-      share: newest === 0 ? 1 : Math.min(1, after / newest),
-      complete: rows < pageBounds.rows && bytes < pageBounds.bytes
     }
   }
 }
 
-/** In the order in which `readingLog` asks for them. */
+/** Few, because there is no other bound on the bytes of one reading, and a provider's line may have 16 MiB. */
+const readAtOnce = 32
+
+const readingRows = (database: DatabaseSync, { index, of }: Part) => {
+  // The last character of a stream is one of its id's, and about evenly spread.
+  const read = database.prepare(
+    `SELECT sequence, stream, version, event_version, payload, ${textForRows}, cause, at FROM events
+      WHERE sequence > ? AND coalesce(unicode(substr(stream, -1)), 0) % ${of} = ${index}
+      ORDER BY sequence LIMIT ${readAtOnce}`
+  )
+  // Several times as fast as rows by their columns' names, and one by one.
+  read.setReturnArrays(true)
+  let last = 0
+  return () => {
+    const rows = read.all(last) as unknown as ReadonlyArray<RowCells>
+    last = rows.at(-1)?.[0] ?? last
+    return { rows, last, complete: rows.length < readAtOnce }
+  }
+}
+
+/** Table by table, because one page of the file has the rows of one table. */
+const gathering = (states: Map<ThreadId, ThreadState>, forgotten: ReadonlyMap<ThreadId, Kept>) => {
+  const tables = projections.map((): Array<Write> => [])
+  const words: Words = { edited: [], found: [] }
+  let records: Array<StoredRecord> = []
+  const fold = () => {
+    const batch = foldedFrom(states, records, forgotten)
+    records = []
+    for (const [index, { writes }] of projections.entries()) {
+      for (const write of writes(batch)) {
+        if (write.rows.length > 0 && !taken(words, write)) tables[index]?.push(write)
+      }
+    }
+  }
+  return {
+    add: (record: StoredRecord): void => {
+      records.push(record)
+      if (records.length === foldedAtOnce) fold()
+    },
+    all: () => {
+      fold()
+      return { writes: tables.flat(), words }
+    }
+  }
+}
+
+/** In the order in which `readingRows` asks for them. */
 type RowCells = readonly [number, string, number, number, string, string | null, string, number]
 
 const rowOf = ([sequence, stream, version, event_version, payload, text, cause, at]: RowCells): Row => ({
@@ -102,23 +141,61 @@ const rowOf = ([sequence, stream, version, event_version, payload, text, cause, 
   at
 })
 
-/** A set of rows with its statement, ready to be run. */
+/** A part of what has to be written for a page, ready to be run. */
 export type Run = () => void
 
-/** The writes as single runs, in their order. Each statement is prepared once for each of a few sizes. */
+/** The page as single runs, in their order; each one before the next is asked for. */
 export const runsOf = (database: DatabaseSync, named: Named) => {
+  const statementOf = preparing(database, named)
+  const runsOfWrite = ({ rows, statement }: Write): ReadonlyArray<Run> =>
+    chunksOf(rows).map((chunk) => () => {
+      statementOf(statement, chunk.length).run(...(cellsOf(chunk) as ReadonlyArray<SQLInputValue>))
+    })
+  const index = indexing(database, named)
+  return function* ({ words, writes }: Page): Generator<Run, void> {
+    yield* runsOfWrite({ statement: removePrompts, rows: distinct(words.edited) })
+    for (const write of writes) yield* runsOfWrite(write)
+    yield* index(words)
+  }
+}
+
+/** Each statement is prepared once for each of a few sizes. */
+const preparing = (database: DatabaseSync, named: Named) => {
   const prepared = new Map<RowStatement, Map<number, StatementSync>>()
-  const statementOf = (statement: RowStatement, size: number): StatementSync => {
+  return (statement: RowStatement, size: number): StatementSync => {
     const sizes = prepared.get(statement) ?? new Map<number, StatementSync>()
     prepared.set(statement, sizes)
     const known = sizes.get(size) ?? database.prepare(statement.text(placesOf(statement, size), named))
     sizes.set(size, known)
     return known
   }
-  return (writes: ReadonlyArray<Write>): ReadonlyArray<Run> =>
-    writes.flatMap(({ rows, statement }) =>
-      chunksOf(rows).map((chunk) => () => {
-        statementOf(statement, chunk.length).run(...(cellsOf(chunk) as ReadonlyArray<SQLInputValue>))
-      })
-    )
 }
+
+/** Messages that come to the index in one run. */
+const addedAtOnce = 64
+
+const indexing = (database: DatabaseSync, named: Named) => {
+  let prepared: { readonly [name in "prompt" | "words" | "add"]: StatementSync } | null = null
+  return function* ({ edited, found }: Words): Generator<Run, void> {
+    // Not before the tables are there.
+    const { add, prompt, words } = (prepared ??= {
+      prompt: database.prepare(promptId(named)),
+      words: database.prepare(wordsOf(named)),
+      add: database.prepare(addWords(named))
+    })
+    const prompts = edited.flatMap((cells) => prompt.all(...cells).map(({ id }) => Number(id)))
+    const ids = [...new Set([...found.map(Number), ...prompts])].sort((a, b) => a - b)
+    for (let from = 0; from < ids.length; from += addedAtOnce) {
+      yield () => {
+        for (const id of ids.slice(from, from + addedAtOnce)) {
+          const row = words.get(id)
+          if (row !== undefined) add.run(id, String(row["text"]))
+        }
+      }
+    }
+  }
+}
+
+const distinct = (rows: Words["edited"]): Words["edited"] => [
+  ...new Map(rows.map((cells) => [cells.join("\n"), cells])).values()
+]

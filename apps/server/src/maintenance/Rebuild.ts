@@ -1,22 +1,20 @@
 /**
  * Makes all tables anew from the log while the server works.
  *
- *     thread:  read, fold ──▶ ready ──▶ write ──▶ read, fold ──▶ ready ──▶ write …  ──▶ ready ──▶ the rest, switch
- *     server:   commits        turn ────▶  commits               turn ────▶                turn ────▶ commits
- *
  * Promises: readers see the old tables until they see the new ones; commits wait for a turn of a few
  * milliseconds at most; whatever ends it early, the old tables stay in use, and what was made is cleared away.
  */
-import { Overloaded, StorageUnavailable } from "@turnkeeper/contracts/Errors"
+import { Overloaded } from "@turnkeeper/contracts/Errors"
+import type { StorageUnavailable } from "@turnkeeper/contracts/Errors"
 import type { RebuildItem } from "@turnkeeper/contracts/Maintenance"
 import { Context, Effect, Layer, Queue, Stream } from "effect"
-import { Worker } from "node:worker_threads"
 import { Commit } from "../engine/Commit.ts"
 import { Reader } from "../store/Sqlite.ts"
 import { attempt, unavailable } from "../store/storageFault.ts"
 import { fileOf } from "./remake.ts"
-import type { Counts, Said, WorkerData } from "./rebuildThread.ts"
+import type { Counts } from "./rebuildThread.ts"
 import { clearStep, countLeft, inTransaction, openShadow } from "./shadow.ts"
+import { madeByThreads } from "./threads.ts"
 
 export type { Counts } from "./rebuildThread.ts"
 
@@ -60,19 +58,12 @@ export class Rebuild extends Context.Service<
       const made = (told: (counts: Counts) => void) =>
         Effect.gen(function* () {
           yield* cleared
-          const thread = yield* started(yield* filename)
-          for (;;) {
-            const asked = yield* thread.next
-            if (asked.type !== "ready") return yield* lost(asked)
-            const end = yield* commit.lend(thread.turn)
-            if (end.type === "done") {
-              yield* Effect.logInfo(`Made the tables anew: ${end.counts.events} events`)
-              return end.counts
-            }
-            if (end.type !== "wrote") return yield* lost(end)
-            told(end.counts)
-          }
-        }).pipe(Effect.scoped)
+          const counts = yield* madeByThreads(yield* filename, commit.lend, (counts) =>
+            Effect.sync(() => told(counts))
+          )
+          yield* Effect.logInfo(`Made the tables anew: ${counts.events} events`)
+          return counts
+        })
 
       const run: Rebuild["Service"]["run"] = (told) =>
         Effect.suspend((): Effect.Effect<Counts, StorageUnavailable | Overloaded> => {
@@ -113,55 +104,3 @@ const itemsOf = (run: Rebuild["Service"]["run"]) =>
       }).pipe(Effect.catch((error) => Queue.fail(items, error))),
     { bufferSize: 2, strategy: "sliding" }
   )
-
-/** A turn that is not given back in this time is taken back, with the thread. Far longer than one takes. */
-const turnLimit = "30 seconds"
-
-const lost = (said: Said) =>
-  Effect.andThen(
-    Effect.logError(
-      `The tables were not made anew: ${said.type === "failed" ? said.message : "its thread did not answer"}`
-    ),
-    new StorageUnavailable({ retryable: said.type !== "failed" || said.code !== null })
-  )
-
-/** The thread, as long as the scope is open. */
-const started = Effect.fnUntraced(function* (filename: string) {
-  const { entry, name } = yield* Effect.promise(() => import("./rebuildThread.ts"))
-  const workerData: WorkerData = { name, filename }
-  // It speaks only when it was spoken to, and says that it is gone.
-  const heard = yield* Queue.bounded<Said>(8)
-  const worker = yield* Effect.acquireRelease(
-    Effect.sync(() => new Worker(new URL(entry), { workerData, name, resourceLimits })),
-    (worker) => Effect.promise(() => worker.terminate())
-  )
-  worker.on("message", (said: Said) => void Queue.offerUnsafe(heard, said))
-  worker.on("error", () => {})
-  worker.on("exit", () => void Queue.offerUnsafe(heard, gone))
-  const next = Queue.take(heard)
-  return {
-    next,
-    /** Gives the thread its turn, and waits until it is over. */
-    turn: Effect.suspend(() => {
-      // A thread has no origin.
-      // oxlint-disable-next-line unicorn/require-post-message-target-origin
-      worker.postMessage("yours")
-      return Effect.timeoutOrElse(next, {
-        duration: turnLimit,
-        orElse: () =>
-          Effect.as(
-            Effect.promise(() => worker.terminate()),
-            gone
-          )
-      })
-    })
-  }
-})
-
-/**
- * Pages of the log live as long as it takes to write them: long enough to be moved about in a small young
- * generation. The other bound is far beyond the open states of all threads, which is what it keeps.
- */
-const resourceLimits = { maxYoungGenerationSizeMb: 64, maxOldGenerationSizeMb: 1_024 }
-
-const gone: Said = { type: "failed", message: "its thread has ended", code: null }

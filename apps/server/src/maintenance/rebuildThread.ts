@@ -1,6 +1,7 @@
 /**
- * The thread in which the tables are made anew while the server works. It reads and folds whenever it likes, and
- * writes only when it is its turn: asked for, given by the server's one writer, and given back after a moment.
+ * A thread in which a part of the tables is made anew while the server works. It reads and folds whenever it
+ * likes, and writes only when it is its turn: asked for, given by the server's one writer, and given back after a
+ * moment. So while one thread writes, another reads.
  *
  * Its file is its entry, in the sources and in the bundle alike: the server loads it for `entry` alone.
  */
@@ -12,7 +13,7 @@ import { once } from "node:events"
 import type { MessagePort } from "node:worker_threads"
 import { parentPort, workerData } from "node:worker_threads"
 import { resultCode } from "../store/Connection.ts"
-import type { Page, Run } from "./Anew.ts"
+import type { Page, Part, Run } from "./Anew.ts"
 import { readingLog, runsOf } from "./Anew.ts"
 import { concluded, createShadow, inTransaction, openShadow, shadowOf } from "./shadow.ts"
 
@@ -22,6 +23,7 @@ export const entry = import.meta.url
 export interface WorkerData {
   readonly name: typeof name
   readonly filename: string
+  readonly part: Part
 }
 export const name = "turnkeeper rebuild"
 
@@ -32,23 +34,32 @@ export interface Counts {
   readonly share: number
 }
 
-/** `ready`: asks for its turn. `wrote` and `done` end a turn. `failed`: nothing is left open; `code` is SQLite's. */
+/**
+ * `turn`: what it asked for. `goOn`: make what has come meanwhile. While nobody commits, and until it says that it
+ * `wrote`: `rest`, make all that is left; `conclude`, everything is made, put it into use.
+ */
+export type Asked = "turn" | "goOn" | "rest" | "conclude"
+
+/**
+ * `ready`: asks for its turn. `wrote` ends one. `caughtUp`: has made what the log had, and waits to be asked.
+ * `failed`: nothing is left open; `code` is SQLite's.
+ */
 export type Said =
   | { readonly type: "ready" }
   | { readonly type: "wrote"; readonly counts: Counts }
-  | { readonly type: "done"; readonly counts: Counts }
+  | { readonly type: "caughtUp" }
   | { readonly type: "failed"; readonly message: string; readonly code: number | null }
 
 /** Of one turn: the commits wait for it. */
 const turnMillis = 15
 
-/** So many pages of what came meanwhile are read before the commits have to wait for the rest. */
+/** So many pages of what came meanwhile are read before the thread says that it has caught up all the same. */
 const latePages = 64
 
 const isOurs = (data: unknown): data is WorkerData =>
   typeof data === "object" && data !== null && "name" in data && data.name === name
 
-const work = async (port: MessagePort, filename: string) => {
+const work = async (port: MessagePort, { filename, part }: WorkerData) => {
   // A thread has no origin.
   // oxlint-disable-next-line unicorn/require-post-message-target-origin
   const say = (said: Said) => port.postMessage(said)
@@ -58,7 +69,12 @@ const work = async (port: MessagePort, filename: string) => {
     read.exec("PRAGMA busy_timeout = 5000")
     // Between its turns, so that no commit waits for it.
     write.exec("PRAGMA wal_autocheckpoint = 0")
-    await rebuild(write, read, say, () => once(port, "message"))
+    await rebuild({ write, read, part }, say, async (said) => {
+      const heard = once(port, "message")
+      say(said)
+      const [asked] = await heard
+      return asked as Asked
+    })
   } catch (cause) {
     const message = cause instanceof Error ? cause.message : String(cause)
     say({ type: "failed", message, code: resultCode(cause) })
@@ -69,58 +85,69 @@ const work = async (port: MessagePort, filename: string) => {
   }
 }
 
+interface Job {
+  readonly write: DatabaseSync
+  readonly read: DatabaseSync
+  readonly part: Part
+}
+
 const rebuild = async (
-  write: DatabaseSync,
-  read: DatabaseSync,
+  { part, read, write }: Job,
   say: (said: Said) => void,
-  given: () => Promise<unknown>
+  ask: (said: Said) => Promise<Asked>
 ) => {
   let counts: Counts = { events: 0, unreadable: 0, share: 0 }
   const turn = async <A>(body: () => A): Promise<A> => {
-    const mine = given()
-    say({ type: "ready" })
-    await mine
-    return inTransaction(write, body)
+    await ask({ type: "ready" })
+    const made = inTransaction(write, body)
+    say({ type: "wrote", counts })
+    return made
   }
   // What is half forgotten is looked up in the same moment: nothing is forgotten from here on.
   const next = await turn(() => {
     createShadow(write)
-    return readingLog(read)
+    return readingLog(read, part)
   })
   const runs = runsOf(write, shadowOf)
-  say({ type: "wrote", counts })
-  for (let complete = false, late = 0; !complete && late < latePages;) {
-    const page = next()
-    complete = page.complete
-    if (page.share === 1) late += 1
-    counts = plus(counts, page)
-    const left = [...runs(page.writes)]
-    while (left.length > 0) {
-      await turn(() => someOf(left))
-      say({ type: "wrote", counts })
-    }
-    // What is written must not pile up, nor be left to the next commit.
-    write.exec("PRAGMA wal_checkpoint(PASSIVE)")
+  const page = () => {
+    const read = next()
+    counts = plus(counts, read)
+    return { ...read, runs: runs(read) }
   }
-  // Nobody commits meanwhile: what is read now is the end of the log.
-  await turn(() => {
-    for (let complete = false; !complete;) {
-      const page = next()
-      complete = page.complete
-      counts = plus(counts, page)
-      for (const run of runs(page.writes)) run()
+  const goOn = async () => {
+    for (let complete = false, late = 0; !complete && late < latePages;) {
+      const read = page()
+      complete = read.complete
+      if (read.share === 1) late += 1
+      while (await turn(() => someOf(read.runs)));
+      // What is written must not pile up, nor be left to the next commit.
+      write.exec("PRAGMA wal_checkpoint(PASSIVE)")
     }
-    concluded(write)
-  })
-  say({ type: "done", counts: { ...counts, share: 1 } })
+  }
+  const rest = () => {
+    for (let complete = false; !complete;) {
+      const read = page()
+      complete = read.complete
+      for (const run of read.runs) run()
+    }
+  }
+  await goOn()
+  for (let asked = await ask({ type: "caughtUp" }); ;) {
+    if (asked === "goOn") await goOn()
+    else inTransaction(write, () => (asked === "rest" ? rest() : concluded(write)))
+    asked = await ask(asked === "goOn" ? { type: "caughtUp" } : { type: "wrote", counts })
+  }
 }
 
-/** Runs from the front, as many as fit into one turn; at least one. */
-const someOf = (left: Array<Run>) => {
+/** As many as fit into one turn; at least one. Whether there may be more. */
+const someOf = (runs: Iterator<Run, void>): boolean => {
   const until = performance.now() + turnMillis
-  let done = 0
-  while (done < left.length && (done === 0 || performance.now() < until)) left[done++]?.()
-  left.splice(0, done)
+  do {
+    const next = runs.next()
+    if (next.done === true) return false
+    next.value()
+  } while (performance.now() < until)
+  return true
 }
 
 /** Of the pages so far. */
@@ -131,4 +158,4 @@ const plus = (counts: Counts, { events, share, unreadable }: Page): Counts => ({
 })
 
 // Last, so that all of the above is there.
-if (parentPort !== null && isOurs(workerData)) await work(parentPort, workerData.filename)
+if (parentPort !== null && isOurs(workerData)) await work(parentPort, workerData)

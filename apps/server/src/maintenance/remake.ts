@@ -1,6 +1,6 @@
 /**
- * Makes the tables anew in this thread, a page of the log at a time, where nobody else writes: before the doors
- * open, and in a copy. As beside the work, a second set of tables is made and put in the place of the first, so
+ * Makes the tables anew where nobody else writes: before the doors open, and in a copy; a short log in this thread,
+ * a page at a time. As beside the work, a second set of tables is made and put in the place of the first, so
  * that a crash leaves the old ones in use.
  */
 import type { StorageUnavailable } from "@turnkeeper/contracts/Errors"
@@ -9,6 +9,7 @@ import type { SqlClient } from "effect/sql/SqlClient"
 import { DatabaseSync } from "node:sqlite"
 import { attempt, unavailable } from "../store/storageFault.ts"
 import { readingLog, runsOf } from "./Anew.ts"
+import { madeByThreads } from "./threads.ts"
 import {
   clearStep,
   concluded,
@@ -36,9 +37,40 @@ export const fileOf = (sql: SqlClient): Effect.Effect<string, StorageUnavailable
  * The old tables are left under the names of the second set.
  */
 export const remade = (filename: string): Effect.Effect<Rebuilt, StorageUnavailable> =>
+  Effect.gen(function* () {
+    const say = yield* sayingShare
+    const { events, unreadable } = yield* (yield* attempt(() => isLong(filename)))
+      ? Effect.andThen(
+          leftCleared(filename),
+          madeByThreads(
+            filename,
+            (work) => work,
+            ({ share }) => say(share)
+          )
+        )
+      : remadeHere(filename, say)
+    if (events > 0) {
+      yield* Effect.logInfo(`Made the tables anew: ${events} events, ${unreadable} of them unreadable`)
+    }
+    return { events, unreadable }
+  })
+
+/** Threads of its own begin to pay from so many events on. */
+const longLog = 100_000
+
+const isLong = (filename: string): boolean => {
+  const database = new DatabaseSync(filename, { readOnly: true })
+  try {
+    return Number(database.prepare("SELECT max(sequence) AS n FROM events").get()?.["n"]) >= longLog
+  } finally {
+    database.close()
+  }
+}
+
+const remadeHere = (filename: string, told: (share: number) => Effect.Effect<void>) =>
   Effect.acquireUseRelease(
     attempt(() => openBoth(filename)),
-    remadeBy,
+    (both) => remadeBy(both, told),
     ({ read, write }) =>
       Effect.sync(() => {
         read.close()
@@ -61,17 +93,14 @@ export const openBoth = (filename: string): Both => {
   }
 }
 
-const remadeBy = ({ read, write }: Both) =>
+const remadeBy = ({ read, write }: Both, told: (share: number) => Effect.Effect<void>) =>
   Effect.gen(function* () {
     if (yield* attempt(() => isEmpty(write))) {
       yield* attempt(() => setVersion(write))
       return { events: 0, unreadable: 0 }
     }
-    const rebuilt = yield* stepwise(attempt, filling(write, read), yield* sayingShare)
+    const rebuilt = yield* stepwise(attempt, filling(write, read), told)
     yield* attempt(() => inTransaction(write, () => concluded(write)))
-    yield* Effect.logInfo(
-      `Made the tables anew: ${rebuilt.events} events, ${rebuilt.unreadable} of them unreadable`
-    )
     return rebuilt
   })
 
@@ -94,7 +123,7 @@ export function* filling(write: DatabaseSync, read: DatabaseSync): Generator<num
   for (let complete = false; !complete;) {
     const page = next()
     inTransaction(write, () => {
-      for (const run of runs(page.writes)) run()
+      for (const run of runs(page)) run()
     })
     events += page.events
     unreadable += page.unreadable

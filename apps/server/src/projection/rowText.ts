@@ -42,6 +42,12 @@ const boundary = (text: string, at: number): number => {
   return unit >= 0xdc00 && unit <= 0xdfff ? at - 1 : at
 }
 
+/**
+ * SQL of an event's text as far as rows depend on it: any stands for one that they only name, which then need not
+ * be read. Bytes are never fewer than units.
+ */
+export const textForRows = `CASE WHEN octet_length(text) <= ${bounds.whole} THEN '…' ELSE text END`
+
 /** SQL of what is shown of the text. What was logged before texts stood beside their events has it in its JSON. */
 export const textOf = (row: string): string => `coalesce(nullif(${row}.text, ''), (
     SELECT coalesce(events.text, events.payload ->> '$.text') FROM events WHERE events.sequence = ${row}.text_at

@@ -5,7 +5,7 @@
 import type { Effect } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
-import type { Cell, Named } from "../store/rows.ts"
+import type { Cell, Cells, Named, Write } from "../store/rows.ts"
 import { overRows } from "../store/rows.ts"
 import { textOf } from "./rowText.ts"
 
@@ -18,12 +18,12 @@ export const searchIdOf = (
 ): number | null =>
   message.role === "reasoning" || message.status === "open" || message.text === "" ? null : sequence
 
-/** Search id, text: of messages that have just come to it. The row of one that was complete before has another id. */
+/** Search id: of messages that have just come to it. The row of one that was complete before has another id. */
 export const addMessages = overRows(
-  2,
+  1,
   (values, named) => `INSERT INTO ${named("message_search")} (rowid, text)
-    SELECT v.column1, v.column2 FROM ${values} AS v
-    WHERE EXISTS (SELECT 1 FROM ${named("messages")} AS m WHERE m.search_id = v.column1)`
+    SELECT m.search_id, ${textOf("m")} FROM ${values} AS v
+    CROSS JOIN ${named("messages")} AS m ON m.search_id = v.column1`
 )
 
 const promptOf = (values: string, named: Named) => `${values} AS v
@@ -43,6 +43,32 @@ export const addPrompts = overRows(
   (values, named) => `INSERT INTO ${named("message_search")} (rowid, text)
     SELECT m.search_id, ${textOf("m")} FROM ${promptOf(values, named)}`
 )
+
+/** What many batches mean for the index together: it is brought up to them in one go, when their rows stand. */
+export interface Words {
+  /** Thread, turn: of prompts whose text changes. */
+  readonly edited: Array<Cells>
+  /** Search ids that come to it. */
+  readonly found: Array<Cell>
+}
+
+/** Takes the write up, if it is one of the index. */
+export const taken = ({ edited, found }: Words, { rows, statement }: Write): boolean => {
+  if (statement === removePrompts) edited.push(...rows)
+  else if (statement === addMessages) found.push(...rows.flat())
+  // The same prompts were removed before.
+  else return statement === addPrompts
+  return true
+}
+
+/** Thread, turn; search id of the prompt. */
+export const promptId = (named: Named) =>
+  `SELECT m.search_id AS id FROM ${promptOf("(VALUES (?, ?))", named)}`
+/** Search id; the text to be found by. No row: the message was complete before, and is found by another id. */
+export const wordsOf = (named: Named) =>
+  `SELECT ${textOf("m")} AS text FROM ${named("messages")} AS m WHERE m.search_id = ?`
+/** Search id, text. One row at a time, in the order of the ids: for anything else the index writes out what it has. */
+export const addWords = (named: Named) => `INSERT INTO ${named("message_search")} (rowid, text) VALUES (?, ?)`
 
 /** Before the rows of `where` go. */
 export const removeWhere = (

@@ -107,9 +107,11 @@ export class Registry extends Context.Service<
 /** While somebody watches. What is usable seldom stops being so, and asking it costs a process. */
 const againEveryMs = { look: 60_000, ready: 30 * 60_000, otherwise: 5 * 60_000 }
 
+/** What was found in the future was found before the clock was set back. */
 const isDue = ({ health, checkedAt }: Known, now: number): boolean =>
   checkedAt !== null &&
-  now - checkedAt >= (health.status === "ready" ? againEveryMs.ready : againEveryMs.otherwise)
+  (now < checkedAt ||
+    now - checkedAt >= (health.status === "ready" ? againEveryMs.ready : againEveryMs.otherwise))
 
 const rowOf = ({ provider, notice, findProgram }: Offered, { health, checkedAt }: Known): ProviderRow => ({
   id: provider.instanceId,

@@ -245,19 +245,18 @@ const isCause = Schema.is(
  * parsed value itself is handed on: its fields keep the order in which they were written, which is what
  * makes rebuilt rows the same to the byte (L15). null: it cannot be read.
  */
-const recordOf = (row: Row, causeOf = parsedCause): StoredRecord | null => {
+const recordOf = (row: Row, causeOf = parsedCause, ownerIn = ownerOf): StoredRecord | null => {
   if (row.event_version !== eventVersion) return null
   const event = eventOf(row)
   const cause = causeOf(row.cause)
-  if (cause === null) return null
+  const owner = ownerIn(row.stream)
+  if (cause === null || owner === null) return null
   const { sequence, version, at } = row
-  const id = row.stream.slice(row.stream.indexOf(":") + 1)
-  if (row.stream.startsWith("thread:")) {
-    if (!isThreadId(id) || !isThreadEvent(event) || isStreamed(event)) return null
-    return { sequence, threadId: id, version, at, cause, event }
+  if ("threadId" in owner) {
+    if (!isThreadEvent(event) || isStreamed(event)) return null
+    return { sequence, threadId: owner.threadId, version, at, cause, event }
   }
-  if (!isProjectId(id) || !isProjectEvent(event)) return null
-  return { sequence, projectId: id, version, at, cause, event }
+  return isProjectEvent(event) ? { sequence, projectId: owner.projectId, version, at, cause, event } : null
 }
 
 const eventOf = ({ payload, text }: Row): unknown => {
@@ -270,18 +269,24 @@ const parsedCause = (text: string): Cause | null => {
   return isCause(cause) ? (cause as Cause) : null
 }
 
-/** For reading much: most rows share the text of their cause, which is then parsed once. */
+/** For reading much: most rows share their stream, and the text of their cause, which are then read once. */
 export const recordReader = (): ((row: Row) => StoredRecord | null) => {
-  const known = new Map<string, Cause | null>()
-  const causeOf = (text: string): Cause | null => {
-    const found = known.get(text)
-    if (found !== undefined) return found
-    if (known.size === causesKept) known.clear()
-    const cause = parsedCause(text)
-    known.set(text, cause)
-    return cause
-  }
-  return (row) => recordOf(row, causeOf)
+  const causeOf = remembering(parsedCause)
+  const ownerIn = remembering(ownerOf)
+  return (row) => recordOf(row, causeOf, ownerIn)
 }
 
-const causesKept = 1_000
+/** What was read of some thousand texts. */
+const remembering = <A>(read: (text: string) => A | null): ((text: string) => A | null) => {
+  const known = new Map<string, A | null>()
+  return (text) => {
+    const found = known.get(text)
+    if (found !== undefined) return found
+    if (known.size === textsKept) known.clear()
+    const made = read(text)
+    known.set(text, made)
+    return made
+  }
+}
+
+const textsKept = 1_000

@@ -22,7 +22,8 @@ import {
   starting,
   store,
   storeAt,
-  temporaryDirectory
+  temporaryDirectory,
+  turnId
 } from "../store/fixtures.ts"
 
 /** Each rebuilding loads the server's code into a thread of its own. */
@@ -41,6 +42,40 @@ const walk = (threads: ReadonlyArray<Author>, seed: number, steps: number) =>
   })
 
 const run = Effect.flatMap(Rebuild, (rebuild) => rebuild.run(() => {}))
+
+/** A rebuilding reads so many events of a part of the log before it writes. */
+const pageOfEvents = 17_000
+
+const commit = (thread: Author, ...events: Parameters<typeof next>[1]) =>
+  Effect.flatMap(Commit, ({ submit }) => submit(next(thread, events)))
+
+const notices = Effect.fnUntraced(function* (
+  thread: Author,
+  count: number,
+  ...first: Parameters<typeof next>[1]
+) {
+  if (first.length > 0) yield* commit(thread, ...first)
+  for (let done = 0; done < count; done += 1_000) {
+    const some = Array.from({ length: Math.min(1_000, count - done) }, (_, n) => ({
+      type: "notice.recorded" as const,
+      turnId: null,
+      message: `notice ${done + n}`
+    }))
+    yield* commit(thread, ...some)
+  }
+})
+
+const edited = (turn: string, text: string) => ({ type: "turn.edited", turnId: turnId(turn), text }) as const
+
+/** The turns of the prompts with the words. */
+const found = (query: string) =>
+  Effect.flatMap(Reader, (sql) =>
+    Effect.map(
+      sql<{ turn: string }>`SELECT turn_id AS turn FROM messages
+        WHERE search_id IN (SELECT rowid FROM message_search WHERE message_search MATCH ${query}) ORDER BY turn_id`,
+      (rows) => rows.map(({ turn }) => turn)
+    )
+  )
 
 /** Marks the tables in use, so that one sees when others have taken their place. */
 const scar = Effect.gen(function* () {
@@ -114,17 +149,10 @@ describe("making the tables anew beside the work", () => {
     "L15: a log of many pages, while events keep coming, gives the same to the byte",
     () =>
       Effect.gen(function* () {
-        const { submit } = yield* Commit
         const long = author("long")
-        yield* submit(next(long, [created]))
-        const notices = Array.from({ length: 900 }, (_, n) => ({
-          type: "notice.recorded" as const,
-          turnId: null,
-          message: `notice ${n}`
-        }))
-        for (let events = 0; events < 12_000; events += notices.length) {
-          yield* submit(next(long, notices))
-        }
+        yield* commit(long, created)
+        yield* notices(long, pageOfEvents)
+        yield* notices(author("other"), pageOfEvents, created)
         const threads = [author("a"), author("b")]
         yield* walk(threads, 4, 200)
         yield* scar
@@ -132,10 +160,34 @@ describe("making the tables anew beside the work", () => {
         let beside = 0
         while (rebuilding.pollUnsafe() === undefined) yield* walk(threads, 4_000 + beside++, 20)
         const counts = yield* Fiber.join(rebuilding)
-        assert.isAbove(counts.events, 12_000)
+        assert.isAbove(counts.events, 2 * pageOfEvents)
         assert.strictEqual(counts.unreadable, 0)
         assert.deepStrictEqual(yield* scars, { threads: 0, sessions: 0 })
         yield* isSound
+        yield* followsFromLog
+      }).pipe(Effect.provide(store)),
+    slow
+  )
+
+  it.effect(
+    "L15: a prompt is found by its last words, on whichever pages of the log it was written and edited",
+    () =>
+      Effect.gen(function* () {
+        const thread = author("long")
+        yield* commit(thread, created, queued("far", "about apples"), queued("near", "about plums"))
+        yield* commit(thread, edited("near", "about quinces"))
+        yield* notices(thread, pageOfEvents)
+        // Far enough apart that they are not folded together, and on one page.
+        yield* commit(thread, edited("far", "about grapes"), queued("late", "about figs"))
+        yield* notices(thread, 1_000)
+        yield* commit(thread, edited("far", "about pears"), edited("late", "about dates"))
+        yield* notices(thread, pageOfEvents)
+        for (const anew of [run, Effect.flatMap(Commit, ({ rebuild }) => rebuild)]) {
+          yield* anew
+          yield* isSound
+          assert.deepStrictEqual(yield* found("apples OR plums OR grapes OR figs"), [])
+          assert.deepStrictEqual(yield* found("pears OR quinces OR dates"), ["far", "late", "near"])
+        }
         yield* followsFromLog
       }).pipe(Effect.provide(store)),
     slow

@@ -7,14 +7,11 @@ import { Rebuild } from "../../src/maintenance/Rebuild.ts"
 import { shadowOf } from "../../src/maintenance/shadow.ts"
 import { author, created, dump, next, queued, storeAt, temporaryDirectory } from "../store/fixtures.ts"
 
-/** Several pages of the log. */
-const notices = 40_000
-
 /** Each test writes them, and has them read. */
 const slow = 60_000
 
 /** A log with tables that are its own, and then of another version and not any more. Gives the tables as they were. */
-const outdated = (filename: string) =>
+const outdated = (filename: string, notices: number) =>
   Effect.gen(function* () {
     const { submit } = yield* Commit
     const thread = author("t")
@@ -62,49 +59,56 @@ const version = "SELECT value FROM meta WHERE key = 'projections'"
 const title = "SELECT title FROM threads"
 const second = `SELECT count(*) FROM sqlite_schema WHERE name = '${shadowOf("threads")}'`
 
-describe("a start with tables of another version", () => {
-  it.effect(
-    "L15: makes them anew from the log, to the byte",
-    () =>
-      Effect.gen(function* () {
-        const filename = `${yield* temporaryDirectory}/test.db`
-        const before = yield* outdated(filename)
-        yield* Effect.gen(function* () {
-          assert.strictEqual(yield* dump, before)
-          assert.notStrictEqual(valueOf(filename, version), "0")
-          // The old ones are left, and go beside the work.
-          assert.strictEqual(valueOf(filename, second), 1)
-          yield* Effect.flatMap(Rebuild, ({ clear }) => clear)
-          assert.strictEqual(valueOf(filename, second), 0)
-          assert.strictEqual(yield* dump, before)
-        }).pipe(Effect.provide(storeAt(filename), { local: true }))
-      }).pipe(Effect.scoped),
-    slow
-  )
+const logs = [
+  ["of several pages", 40_000],
+  ["so long that threads of their own make them", 110_000]
+] as const
 
-  it.effect(
-    "L15: that ends in the middle leaves the old ones in use, and the next start makes them anew",
-    () =>
-      Effect.gen(function* () {
-        const filename = `${yield* temporaryDirectory}/test.db`
-        const before = yield* outdated(filename)
-        const opening = yield* Effect.void.pipe(
-          Effect.provide(storeAt(filename), { local: true }),
-          Effect.forkChild
-        )
-        const part = `SELECT count(*) FROM ${shadowOf("items")}`
-        while (valueOf(filename, second) === 0 || valueOf(filename, part) === 0) {
-          assert.isUndefined(opening.pollUnsafe())
-          yield* Effect.yieldNow
-        }
-        yield* Fiber.interrupt(opening)
-        assert.isBelow(Number(valueOf(filename, part)), notices)
-        assert.strictEqual(valueOf(filename, title), "scarred")
-        assert.strictEqual(valueOf(filename, version), "0")
-        assert.strictEqual(yield* Effect.provide(dump, storeAt(filename), { local: true }), before)
-      }).pipe(Effect.scoped),
-    slow
-  )
+describe("a start with tables of another version", () => {
+  for (const [what, notices] of logs) {
+    it.effect(
+      `L15: makes them anew from a log ${what}, to the byte`,
+      () =>
+        Effect.gen(function* () {
+          const filename = `${yield* temporaryDirectory}/test.db`
+          const before = yield* outdated(filename, notices)
+          yield* Effect.gen(function* () {
+            assert.strictEqual(yield* dump, before)
+            assert.notStrictEqual(valueOf(filename, version), "0")
+            // The old ones are left, and go beside the work.
+            assert.strictEqual(valueOf(filename, second), 1)
+            yield* Effect.flatMap(Rebuild, ({ clear }) => clear)
+            assert.strictEqual(valueOf(filename, second), 0)
+            assert.strictEqual(yield* dump, before)
+          }).pipe(Effect.provide(storeAt(filename), { local: true }))
+        }).pipe(Effect.scoped),
+      slow
+    )
+
+    it.effect(
+      `L15: that ends in the middle of a log ${what} leaves the old ones in use, and the next start makes them anew`,
+      () =>
+        Effect.gen(function* () {
+          const filename = `${yield* temporaryDirectory}/test.db`
+          const before = yield* outdated(filename, notices)
+          const opening = yield* Effect.void.pipe(
+            Effect.provide(storeAt(filename), { local: true }),
+            Effect.forkChild
+          )
+          const part = `SELECT count(*) FROM ${shadowOf("items")}`
+          while (valueOf(filename, second) === 0 || valueOf(filename, part) === 0) {
+            assert.isUndefined(opening.pollUnsafe())
+            yield* Effect.yieldNow
+          }
+          yield* Fiber.interrupt(opening)
+          assert.isBelow(Number(valueOf(filename, part)), notices)
+          assert.strictEqual(valueOf(filename, title), "scarred")
+          assert.strictEqual(valueOf(filename, version), "0")
+          assert.strictEqual(yield* Effect.provide(dump, storeAt(filename), { local: true }), before)
+        }).pipe(Effect.scoped),
+      slow
+    )
+  }
 
   it.effect(
     "finds nothing to make in a new database, and leaves nothing in it",
@@ -123,7 +127,7 @@ describe("a start with tables of another version", () => {
     () =>
       Effect.gen(function* () {
         const filename = `${yield* temporaryDirectory}/test.db`
-        yield* outdated(filename)
+        yield* outdated(filename, 40_000)
         yield* inFile(filename, "DELETE FROM events")
         yield* Effect.void.pipe(Effect.provide(storeAt(filename), { local: true }))
         assert.isUndefined(valueOf(filename, title))

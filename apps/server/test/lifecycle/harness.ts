@@ -33,6 +33,7 @@ import { defaults, Settings } from "../../src/Settings.ts"
 import { beforeListening } from "../../src/startup.ts"
 import { readStream, threadStream } from "../../src/store/EventLog.ts"
 import { Reader, Writer } from "../../src/store/Sqlite.ts"
+import { shifted } from "../clock/shifted.ts"
 import { temporaryDirectory } from "../store/fixtures.ts"
 import { heldLaws } from "./laws.ts"
 
@@ -432,21 +433,6 @@ const errorsTo = (errors: Array<unknown>, power: { readonly on: boolean }) =>
     ]),
     Layer.succeed(References.MinimumLogLevel, "Error")
   )
-
-// Time
-
-/** The same clock, but for what it says of the time of day. */
-const shifted = (clock: Clock.Clock, wall: { readonly offset: number }): Clock.Clock => {
-  const millis = () => clock.currentTimeMillisUnsafe() + wall.offset
-  const nanos = () => clock.currentTimeNanosUnsafe() + BigInt(wall.offset) * 1_000_000n
-  return {
-    ...clock,
-    currentTimeMillisUnsafe: millis,
-    currentTimeMillis: Effect.sync(millis),
-    currentTimeNanosUnsafe: nanos,
-    currentTimeNanos: Effect.sync(nanos)
-  }
-}
 
 // Waiting
 

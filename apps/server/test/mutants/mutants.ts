@@ -402,5 +402,29 @@ export const mutants: ReadonlyArray<Mutant> = [
     put: "SELECT events.text FROM",
     caughtBy: "growth/textsOnce.test.ts",
     test: "E4: of an event that has it in its payload, as all had once, is shown, sized and found the same"
+  },
+  {
+    breaks: "the old words of an edited prompt stay in an index that is made anew",
+    file: "maintenance/Anew.ts",
+    find: "rows: distinct(words.edited)",
+    put: "rows: []",
+    caughtBy: "growth/rebuild.test.ts",
+    test: "L15: a prompt is found by its last words, on whichever pages of the log it was written and edited"
+  },
+  {
+    breaks: "the words of a prompt that is written and edited on one page come to the index twice",
+    file: "maintenance/Anew.ts",
+    find: "[...new Set([...found.map(Number), ...prompts])]",
+    put: "[...found.map(Number), ...prompts]",
+    caughtBy: "growth/rebuild.test.ts",
+    test: "L15: a prompt is found by its last words, on whichever pages of the log it was written and edited"
+  },
+  {
+    breaks: "a long text is stood in for when the tables are made anew",
+    file: "projection/rowText.ts",
+    find: "WHEN octet_length(text) <= ${bounds.whole} THEN",
+    put: "WHEN text IS NOT NULL THEN",
+    caughtBy: "growth/longText.test.ts",
+    test: "D7: stands once in the database, is shown by its ends, and is read in parts"
   }
 ]

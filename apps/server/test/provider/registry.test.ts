@@ -4,8 +4,9 @@ import { Generation, ProviderInstanceId, ThreadId } from "@turnkeeper/domain/ids
 import type { Health, OpenOptions, Provider } from "@turnkeeper/provider-kit/Provider"
 import { ProviderError } from "@turnkeeper/provider-kit/ProviderError"
 import { makeScripted } from "@turnkeeper/provider-kit/testing/ScriptedProvider"
-import { Context, Deferred, Effect, Exit, Fiber, Layer, References, Scope } from "effect"
+import { Clock, Context, Deferred, Effect, Exit, Fiber, Layer, References, Scope } from "effect"
 import { TestClock } from "effect/testing"
+import { shifted } from "../clock/shifted.ts"
 import * as Instances from "../../src/provider/Instances.ts"
 import { Registry } from "../../src/provider/Registry.ts"
 import type { Configured } from "../../src/provider/settingsFile.ts"
@@ -285,6 +286,23 @@ describe("the registry", () => {
       assert.strictEqual(thereRow, 1)
       yield* TestClock.adjust("2 hours")
       assert.strictEqual(away.count.asked - before, awayRow)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("a clock that is set back does not keep it from being asked again", () =>
+    Effect.gen(function* () {
+      const away = asked("away", Effect.succeed({ ...ready, status: "not_installed" }))
+      const wall = { offset: 0 }
+      const clock = yield* Effect.clockWith((inner) => Effect.succeed(shifted(inner, wall)))
+      yield* Effect.gen(function* () {
+        const registry = yield* registryOf([away.provider])
+        yield* registry.refresh
+        const before = away.count.asked
+        yield* registry.watch
+        wall.offset = -3_600_000
+        yield* TestClock.adjust("11 minutes")
+        assert.isAtLeast(away.count.asked - before, 1)
+      }).pipe(Effect.provideService(Clock.Clock, clock))
     }).pipe(Effect.scoped)
   )
 

@@ -1,10 +1,11 @@
 /** A heartbeat says that the subscription lives, exactly when nothing else has for so long. */
 import { expect, it } from "@effect/vitest"
 import { limits } from "@turnkeeper/contracts/Limits"
-import { Effect, Fiber } from "effect"
+import { Clock, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { bell } from "../../src/engine/Feed.ts"
 import { withHeartbeats } from "../../src/rpc/heartbeat.ts"
+import { shifted } from "../clock/shifted.ts"
 
 const silence = limits.heartbeatMillis
 
@@ -40,6 +41,26 @@ it.effect("the silence is counted from the last news", () =>
     expect(yield* Fiber.join(coming)).toEqual([{ type: "heartbeat", at: 2 * silence - 1 }])
   })
 )
+
+for (const [way, jump] of [
+  ["back", -3_600_000],
+  ["forwards", 3_600_000]
+] as const) {
+  it.effect(`the clock on the wall is set ${way}: it comes when it would have come`, () =>
+    Effect.gen(function* () {
+      const wall = { offset: 0 }
+      const clock = yield* Effect.clockWith((inner) => Effect.succeed(shifted(inner, wall)))
+      const { next } = yield* Effect.provideService(subscribed, Clock.Clock, clock)
+      const coming = yield* Effect.forkChild(next, { startImmediately: true })
+      yield* TestClock.adjust(1)
+      wall.offset = jump
+      yield* TestClock.adjust(silence - 2)
+      expect(coming.pollUnsafe()).toBeUndefined()
+      yield* TestClock.adjust(1)
+      expect(yield* Fiber.join(coming)).toMatchObject([{ type: "heartbeat" }])
+    })
+  )
+}
 
 it.effect("who was away for many silences is told once", () =>
   Effect.gen(function* () {
