@@ -446,6 +446,11 @@ export const make = ({ sessionId, costBefore }: ConversationOptions): Conversati
   }
 }
 
+/** Its end is asked for: however Claude says it then, it is interrupted. */
+export const interruptWasAsked = (turn: Turn): void => {
+  turn.interruptAsked = true
+}
+
 const newTurn = (id: string, turnId: TurnId | null): Turn => ({
   id,
   turnId,
