@@ -493,6 +493,11 @@ export const make = (heard: HeardTurn | null = null): Conversation => {
   }
 }
 
+/** Its end is asked for: however OpenCode says it then, it is interrupted. */
+export const interruptWasAsked = (turn: Turn): void => {
+  turn.interruptAsked = true
+}
+
 /** Whether this message began the turn that was heard of. */
 export const isHeard = ({ providerTurnId, turnId }: HeardTurn, id: string): boolean =>
   providerTurnId === null ? turnId !== null && id.endsWith(endOfMessageId(turnId)) : providerTurnId === id
