@@ -2,12 +2,12 @@
 import type { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
 import type { ProviderSession } from "@turnkeeper/provider-kit/Provider"
 import { Effect } from "effect"
-import { interruptWasAsked } from "./Conversation.ts"
 import type { CurrentFreedom } from "./CurrentFreedom.ts"
 import { understand } from "./requests.ts"
 import type { AskContext, CanUseTool, PermissionResult } from "./sdk.ts"
 import type { SessionContext } from "./SessionContext.ts"
 import { leavesPlan } from "./tools.ts"
+import { interruptWasAsked } from "./Turn.ts"
 
 export interface Asked {
   readonly canUseTool: CanUseTool

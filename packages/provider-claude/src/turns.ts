@@ -4,9 +4,9 @@ import type { TurnTruth } from "@turnkeeper/provider-kit/Provider"
 import type { ProviderError } from "@turnkeeper/provider-kit/ProviderError"
 import { runningTurn } from "@turnkeeper/provider-kit/runningTurn"
 import { Effect } from "effect"
-import { interruptWasAsked } from "./Conversation.ts"
-import type { Turn } from "./Conversation.ts"
 import type { SessionContext } from "./SessionContext.ts"
+import { interruptWasAsked } from "./Turn.ts"
+import type { Turn } from "./Turn.ts"
 
 export const interrupt = (context: SessionContext, named: ProviderTurnId | null) => {
   const { conversation, fail, life, wrap } = context
