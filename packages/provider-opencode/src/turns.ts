@@ -6,10 +6,10 @@ import { runningTurn } from "@turnkeeper/provider-kit/runningTurn"
 import { Deferred, Effect } from "effect"
 import type { CallFailed } from "./Api.ts"
 import * as Calls from "./calls.ts"
-import { interruptWasAsked } from "./Conversation.ts"
-import type { Turn } from "./Conversation.ts"
 import * as History from "./history.ts"
 import type { SessionContext } from "./SessionContext.ts"
+import { interruptWasAsked } from "./Turn.ts"
+import type { Turn } from "./Turn.ts"
 
 /** `look`: its end may not be said, and is looked for. */
 export const interrupt = (
