@@ -40,8 +40,10 @@ export const make = ({ hearAgain, outbox, scope, standstill }: ListenerOptions):
 
   const goDeaf = (untold: ReadonlyArray<ProviderEvent>) =>
     Effect.suspend(() => {
+      // Others may have waited as long beside the first: it hears again once, when it has taken what came first.
+      const again = deaf ? Effect.void : readsAgain
       deaf = true
-      return outbox.put(untold).pipe(Effect.andThen(readsAgain), Effect.forkIn(scope), Effect.asVoid)
+      return outbox.put(untold).pipe(Effect.andThen(again), Effect.forkIn(scope), Effect.asVoid)
     })
 
   const readsAgain = Effect.suspend(() => {

@@ -48,4 +48,21 @@ describe("a listener that does not read", () => {
       assert.deepEqual(wasDeaf, [false])
     })
   )
+
+  it.effect("hears again once, however many were holding something for it", () =>
+    Effect.gen(function* () {
+      const { listener, read, wasDeaf } = yield* make
+      const first = yield* Effect.forkScoped(listener.tell([notice("3")]))
+      yield* TestClock.adjust("10 seconds")
+      const second = yield* Effect.forkScoped(listener.tell([notice("4")]))
+      yield* TestClock.adjust("30 seconds")
+      yield* Effect.all([Fiber.join(first), Fiber.join(second)])
+      assert.deepEqual(
+        yield* read(4),
+        ["1", "2", "3", "4"].map((message) => notice(message))
+      )
+      yield* TestClock.adjust("1 second")
+      assert.deepEqual(wasDeaf, [false])
+    })
+  )
 })
