@@ -37,6 +37,7 @@ import type { Wrap } from "./faults.ts"
 import { codes, textOf } from "./protocol.ts"
 import type { Opened } from "./protocol.ts"
 import * as Session from "./Session.ts"
+import type { Deadlines } from "./SessionContext.ts"
 
 export interface AcpOptions {
   readonly instanceId: ProviderInstanceId
@@ -59,7 +60,7 @@ export interface AcpOptions {
   readonly transport?: Effect.Effect<Transport, Child.StartFailed, Scope.Scope>
 }
 
-export interface Timeouts extends Session.Deadlines {
+export interface Timeouts extends Deadlines {
   /** From the start of the process to its readiness. */
   readonly start: Duration.Input
   /** A conversation's start, or its resumption, which may replay all of it. */

@@ -306,6 +306,11 @@ export const make = ({ fresh, onFirstMessage }: ConversationOptions): Conversati
   }
 }
 
+/** Its end is asked for: however the agent says it then, it is interrupted. */
+export const interruptWasAsked = (turn: Turn): void => {
+  turn.interruptAsked = true
+}
+
 const errorOf = (answer: Answered<Calls["session/prompt"][1]>): Refused | TransportBroke | null =>
   Exit.isSuccess(answer) ? null : Option.getOrNull(Cause.findErrorOption(answer.cause))
 

@@ -38,6 +38,7 @@ import * as Inbox from "./Inbox.ts"
 import * as Record from "./record.ts"
 import * as Sdk from "./sdk.ts"
 import * as Session from "./Session.ts"
+import type { Deadlines } from "./SessionContext.ts"
 import { flagsOf, permissionModeOf, uuidOf } from "./settings.ts"
 
 export interface ClaudeOptions {
@@ -58,7 +59,7 @@ export interface ClaudeOptions {
   readonly tap?: (native: unknown) => void
 }
 
-export interface Timeouts extends Session.Deadlines {
+export interface Timeouts extends Deadlines {
   readonly evidence: Duration.Input
   readonly probe: Duration.Input
   /** The orderly end of a session whose scope closes; then the process is killed. */

@@ -1,52 +1,23 @@
 /**
- * One conversation with Claude: which turn runs, whose it is, and what is told of it. No I/O.
+ * One conversation with Claude: which turn runs, whose it is, and how it ends. No I/O.
  *
  * A turn is a message of the user, by the name that we gave it, with everything that is said until its result.
  * Claude also begins turns by itself, when a command in the background has ended: those have no such name.
  * A result belongs to the turn that it names, never to the one that happens to run (L4).
  *
  *     none ──started(uuid) / init without a uuid──▶ active ──result that names it / its lifecycle ends──▶ none
- *
- * An answer streams as blocks of messages. A message that is cut is said again under another name: its open
- * blocks are never continued, and the retry supersedes them.
  */
 import { ProviderTurnId } from "@turnkeeper/domain/ids"
 import type { TurnId } from "@turnkeeper/domain/ids"
-import type { ItemKind, TurnOutcome } from "@turnkeeper/domain/runtime/ProviderEvent"
+import type { TurnOutcome } from "@turnkeeper/domain/runtime/ProviderEvent"
 import { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
 import { Deferred, Effect, Schema } from "effect"
-import type { ApiRetry, Block, Lifecycle, Native, ResultMessage, Spoken, StreamEvent } from "./protocol.ts"
+import type { ApiRetry, Lifecycle, Native, ResultMessage, Spoken, StreamEvent } from "./protocol.ts"
 import { quiet, uuidsOf } from "./protocol.ts"
 import { endOfResult, plainText, usageOf } from "./result.ts"
 import type { Held } from "./requests.ts"
 import type { PermissionMode } from "./sdk.ts"
-import type { Call } from "./tools.ts"
-import { detailOf, kindOf, textOf, titleOf } from "./tools.ts"
-
-interface Text {
-  readonly kind: "assistant_message" | "reasoning"
-  text: string
-}
-
-export interface Turn {
-  readonly id: string
-  /** Ours, where it carries our message. */
-  readonly turnId: TurnId | null
-  readonly over: Deferred.Deferred<void>
-  /** Texts that are being said, by item. */
-  readonly texts: Map<string, Text>
-  /** Tools that have been called and have not answered. */
-  readonly calls: Map<string, Call>
-  /** The message that is being streamed, and its block. */
-  message: string
-  block: number
-  /** Some text was cut, and its retry has not been announced. */
-  cut: boolean
-  /** It has said something to the user. */
-  spoke: boolean
-  interruptAsked: boolean
-  result: ResultMessage | null
-}
+import * as Turn from "./Turn.ts"
 
 export interface Ended {
   readonly outcome: TurnOutcome
@@ -63,7 +34,7 @@ export interface Sending {
 export interface Conversation {
   /** Claude's name of it: another one once it was cleared. */
   readonly name: () => string
-  readonly active: () => Turn | null
+  readonly active: () => Turn.Turn | null
   readonly sending: () => Sending | null
   /** How a turn ended that was heard to its end here. */
   readonly ended: (id: string) => Ended | null
@@ -100,7 +71,7 @@ export interface ConversationOptions {
 
 export const make = ({ sessionId, costBefore }: ConversationOptions): Conversation => {
   let session = sessionId
-  let active: Turn | null = null
+  let active: Turn.Turn | null = null
   let sending: Sending | null = null
   let mode: PermissionMode | null = null
   let cost = costBefore
@@ -112,11 +83,11 @@ export const make = ({ sessionId, costBefore }: ConversationOptions): Conversati
   const begin = (id: string, turnId: TurnId | null): ReadonlyArray<ProviderEvent> => {
     // What is no name of a turn is refused here: before a turn is active of which nobody was told.
     const providerTurnId = ProviderTurnId.make(id)
-    active = newTurn(id, turnId)
+    active = Turn.make(id, turnId)
     return [{ type: "turn.started", providerTurnId, turnId }]
   }
 
-  const settle = (turn: Turn, end: Ended): ReadonlyArray<ProviderEvent> => {
+  const settle = (turn: Turn.Turn, end: Ended): ReadonlyArray<ProviderEvent> => {
     ended.set(turn.id, end)
     if (active === turn) active = null
     requests.clear()
@@ -124,17 +95,17 @@ export const make = ({ sessionId, costBefore }: ConversationOptions): Conversati
     return [{ type: "turn.completed", providerTurnId: ProviderTurnId.make(turn.id), ...end }]
   }
 
-  const settleBy = (turn: Turn, result: ResultMessage): ReadonlyArray<ProviderEvent> => {
+  const settleBy = (turn: Turn.Turn, result: ResultMessage): ReadonlyArray<ProviderEvent> => {
     const end = endOfResult(result, turn.interruptAsked)
     const said = end.outcome === "completed" && !turn.spoke ? plainText(result) : ""
     return [
-      ...(said === "" ? [] : answer(turn, `${turn.id}/result`, said)),
+      ...(said === "" ? [] : Turn.answer(turn, `${turn.id}/result`, said)),
       ...spent(turn, result),
       ...settle(turn, end)
     ]
   }
 
-  const spent = (turn: Turn, { usage, total_cost_usd }: ResultMessage): ReadonlyArray<ProviderEvent> => {
+  const spent = (turn: Turn.Turn, { usage, total_cost_usd }: ResultMessage): ReadonlyArray<ProviderEvent> => {
     const before = cost
     if (total_cost_usd !== undefined) cost = total_cost_usd
     const costUsd =
@@ -200,7 +171,7 @@ export const make = ({ sessionId, costBefore }: ConversationOptions): Conversati
     if (names.length > 0) return []
     // A turn of Claude's own has no name to be told by.
     if (active.turnId === null) return settleBy(active, result)
-    active.result = result
+    Turn.keepResult(active, result)
     return []
   }
 
@@ -214,135 +185,6 @@ export const make = ({ sessionId, costBefore }: ConversationOptions): Conversati
     })
   }
 
-  const heardStream = (
-    turn: Turn,
-    { event, abandoned_blocks }: StreamEvent
-  ): ReadonlyArray<ProviderEvent> => {
-    switch (event.type) {
-      case "message_start":
-        turn.message = event.message?.id ?? ""
-        return begunAnew(turn)
-      case "content_block_start":
-        turn.block = event.index ?? 0
-        return []
-      case "content_block_delta":
-        return heardDelta(turn, event)
-      case "message_stop":
-        if (abandoned_blocks !== undefined && turn.texts.size > 0) turn.cut = true
-        return []
-      default:
-        return []
-    }
-  }
-
-  /** Claude does not always say that it retries: that a cut message is begun anew says so too. */
-  const begunAnew = (turn: Turn): ReadonlyArray<ProviderEvent> => {
-    turn.texts.clear()
-    if (!turn.cut) return []
-    turn.cut = false
-    return [
-      {
-        type: "error.transient",
-        providerTurnId: ProviderTurnId.make(turn.id),
-        message: "The answer broke off. Claude asks for it again.",
-        attempt: null,
-        limit: null
-      }
-    ]
-  }
-
-  const heardDelta = (
-    turn: Turn,
-    { index = 0, delta }: StreamEvent["event"]
-  ): ReadonlyArray<ProviderEvent> => {
-    const text =
-      delta?.type === "text_delta" ? delta.text : delta?.type === "thinking_delta" ? delta.thinking : ""
-    if (text === undefined || text === "") return []
-    const kind = delta?.type === "text_delta" ? ("assistant_message" as const) : ("reasoning" as const)
-    const id = itemId(turn.message, index)
-    const known = turn.texts.get(id)
-    const item = known ?? { kind, text: "" }
-    item.text += text
-    turn.texts.set(id, item)
-    return [
-      ...(known === undefined ? [started(turn, id, kind)] : []),
-      { type: "text.delta", providerTurnId: ProviderTurnId.make(turn.id), providerItemId: id, text }
-    ]
-  }
-
-  const heardAssistant = (turn: Turn, { message, error }: Spoken): ReadonlyArray<ProviderEvent> => {
-    // What Claude writes when the model cannot be heard is the reason of the turn's end, and comes with it.
-    if (error !== undefined || typeof message.content === "string") return []
-    const streaming = message.id === turn.message
-    return message.content.flatMap((block, index) => {
-      const id = itemId(message.id ?? "", streaming ? turn.block + index : index)
-      if (block.type === "text") return answer(turn, id, block.text ?? "")
-      if (block.type === "thinking") return whole(turn, id, "reasoning", block.thinking ?? "")
-      return block.type === "tool_use" ? calledTool(turn, block) : []
-    })
-  }
-
-  const answer = (turn: Turn, id: string, text: string): ReadonlyArray<ProviderEvent> => {
-    turn.spoke ||= text !== ""
-    return whole(turn, id, "assistant_message", text)
-  }
-
-  const whole = (turn: Turn, id: string, kind: Text["kind"], text: string): ReadonlyArray<ProviderEvent> => {
-    const known = turn.texts.get(id)
-    turn.texts.delete(id)
-    if (known === undefined && text === "") return []
-    return [
-      ...(known === undefined ? [started(turn, id, kind)] : []),
-      completed(turn, id, { kind, text: text === "" ? null : text })
-    ]
-  }
-
-  const calledTool = (turn: Turn, { id, name, input = {} }: Block): ReadonlyArray<ProviderEvent> => {
-    if (id === undefined || name === undefined || turn.calls.has(id)) return []
-    const call: Call = { tool: name, input }
-    turn.calls.set(id, call)
-    return [started(turn, id, kindOf(name), titleOf(call), detailOf(call, null))]
-  }
-
-  const heardUser = (turn: Turn, { message, tool_use_result }: Spoken): ReadonlyArray<ProviderEvent> =>
-    typeof message.content === "string"
-      ? []
-      : message.content.flatMap((block) => {
-          const call = turn.calls.get(block.tool_use_id ?? "")
-          if (block.type !== "tool_result" || call === undefined) return []
-          turn.calls.delete(block.tool_use_id!)
-          const result = {
-            text: contentOf(block.content),
-            isError: block.is_error === true,
-            account: tool_use_result
-          }
-          const end = !result.isError ? "completed" : declined.has(block.tool_use_id!) ? "declined" : "failed"
-          return [
-            completed(turn, block.tool_use_id!, {
-              kind: kindOf(call.tool),
-              title: titleOf(call),
-              end,
-              text: textOf(call, result),
-              detail: detailOf(call, result)
-            })
-          ]
-        })
-
-  const heardRetry = (turn: Turn, { attempt, max_retries, error_status, error }: ApiRetry) => {
-    turn.cut = false
-    const why =
-      error_status === null ? "The model could not be reached" : `The model answered ${error_status}`
-    return [
-      {
-        type: "error.transient" as const,
-        providerTurnId: ProviderTurnId.make(turn.id),
-        message: `${why} (${error}). Claude tries again.`.slice(0, noticeMax),
-        attempt,
-        limit: max_retries
-      }
-    ]
-  }
-
   const heardSystem = (native: Native): ReadonlyArray<ProviderEvent> => {
     const fields = native as Native & Record<string, unknown>
     switch (native.subtype) {
@@ -353,7 +195,7 @@ export const make = ({ sessionId, costBefore }: ConversationOptions): Conversati
         mode = modeOf(fields["permissionMode"]) ?? mode
         return []
       case "api_retry":
-        return active === null ? [] : heardRetry(active, native as ApiRetry)
+        return active === null ? [] : Turn.heardRetry(active, native as ApiRetry)
       case "session_state_changed":
         return heardState(fields["state"])
       case "background_tasks_changed":
@@ -363,7 +205,7 @@ export const make = ({ sessionId, costBefore }: ConversationOptions): Conversati
         declined.set(String(fields["tool_use_id"]), true)
         return []
       case "compact_boundary":
-        return active === null || native.uuid === undefined ? [] : shortened(active, native.uuid)
+        return active === null || native.uuid === undefined ? [] : Turn.shortened(active, native.uuid)
       case "informational":
         return typeof fields["content"] === "string" ? [notice(fields["content"])] : []
       case "session_writes_lost":
@@ -388,11 +230,11 @@ export const make = ({ sessionId, costBefore }: ConversationOptions): Conversati
       case "result":
         return heardResult(native as ResultMessage)
       case "stream_event":
-        return active === null ? [] : heardStream(active, native as StreamEvent)
+        return active === null ? [] : Turn.heardStream(active, native as StreamEvent)
       case "assistant":
-        return active === null ? [] : heardAssistant(active, native as Spoken)
+        return active === null ? [] : Turn.heardAssistant(active, native as Spoken)
       case "user":
-        return active === null ? [] : heardUser(active, native as Spoken)
+        return active === null ? [] : Turn.heardUser(active, native as Spoken, declined.has)
       default:
         return unknown(native)
     }
@@ -446,56 +288,6 @@ export const make = ({ sessionId, costBefore }: ConversationOptions): Conversati
   }
 }
 
-const newTurn = (id: string, turnId: TurnId | null): Turn => ({
-  id,
-  turnId,
-  over: Deferred.makeUnsafe<void>(),
-  texts: new Map(),
-  calls: new Map(),
-  message: "",
-  block: 0,
-  cut: false,
-  spoke: false,
-  interruptAsked: false,
-  result: null
-})
-
-/** The same in the stream and in the record: the model service's name of the message, and the block's place in it. */
-export const itemId = (message: string, block: number): string => `${message}/${block}`
-
-const started = (
-  turn: Turn,
-  providerItemId: string,
-  kind: ItemKind,
-  title = "",
-  detail: Record<string, unknown> = {}
-): ProviderEvent => ({
-  type: "item.started",
-  providerTurnId: ProviderTurnId.make(turn.id),
-  providerItemId,
-  kind,
-  title,
-  detail
-})
-
-type Completion = Pick<Extract<ProviderEvent, { type: "item.completed" }>, "kind" | "text"> &
-  Partial<Pick<Extract<ProviderEvent, { type: "item.completed" }>, "title" | "end" | "detail">>
-
-const completed = (turn: Turn, providerItemId: string, completion: Completion): ProviderEvent => ({
-  type: "item.completed",
-  providerTurnId: ProviderTurnId.make(turn.id),
-  providerItemId,
-  title: "",
-  end: "completed",
-  detail: {},
-  ...completion
-})
-
-const shortened = (turn: Turn, uuid: string): ReadonlyArray<ProviderEvent> => {
-  const title = "Claude shortened its memory of the conversation"
-  return [started(turn, uuid, "notice", title), completed(turn, uuid, { kind: "notice", title, text: null })]
-}
-
 const notice = (message: string): ProviderEvent => ({ type: "notice", message: message.slice(0, noticeMax) })
 
 const nameOf = ({ type, subtype }: Native) => (subtype === undefined ? String(type) : `${type}/${subtype}`)
@@ -505,14 +297,6 @@ const unknown = (native: Native, broken = false): ReadonlyArray<ProviderEvent> =
 
 const modeOf = (value: unknown): PermissionMode | null =>
   value === "default" || value === "acceptEdits" || value === "plan" ? value : null
-
-/** A tool's result is a text, or parts of which some are one. */
-const contentOf = (content: unknown): string =>
-  typeof content === "string"
-    ? content
-    : Array.isArray(content)
-      ? content.map((part) => (typeof part?.text === "string" ? part.text : "")).join("")
-      : ""
 
 /** The newest `max` values that were set. */
 const recent = <A>(max: number) => {

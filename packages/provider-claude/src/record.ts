@@ -22,9 +22,9 @@ import {
 import { homedir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
-import { itemId } from "./Conversation.ts"
 import type { Block } from "./protocol.ts"
 import type { End } from "./result.ts"
+import { itemId } from "./Turn.ts"
 
 type Env = Readonly<Record<string, string | undefined>>
 

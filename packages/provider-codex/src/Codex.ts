@@ -45,6 +45,7 @@ import * as Lasting from "./Lasting.ts"
 import * as Listening from "./Listening.ts"
 import { understand } from "./requests.ts"
 import * as Session from "./Session.ts"
+import type { Deadlines } from "./SessionContext.ts"
 import { policyOf } from "./settings.ts"
 
 export interface CodexOptions {
@@ -74,7 +75,7 @@ export interface CodexOptions {
   readonly transport?: Effect.Effect<Transport, Child.StartFailed, Scope.Scope>
 }
 
-export interface Timeouts extends Session.Deadlines {
+export interface Timeouts extends Deadlines {
   /** From the start of the process to its readiness. */
   readonly start: Duration.Input
   /** A conversation's start or its resumption. */

@@ -385,6 +385,12 @@ export const make = (options: ConversationOptions): Conversation => {
   }
 }
 
+/** A message is about to be put into this turn. */
+export const steerBegan = ({ steers }: Turn, turnId: TurnId): void => void steers.add(turnId)
+
+/** It was not, or that is not known. */
+export const steerFailed = ({ steers }: Turn, turnId: TurnId): void => void steers.delete(turnId)
+
 const openItem = (turn: Turn, id: string): Told | undefined =>
   turn.items.findLast((item) => item.open && item.providerItemId === id)
 

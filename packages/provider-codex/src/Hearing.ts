@@ -6,9 +6,9 @@
  *       │                                              │ it reads again
  *       └── the record is read (rejoined, reconnected) ◀┘ what is heard meanwhile comes behind it
  */
-import type { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
 import { ProviderTurnId } from "@turnkeeper/domain/ids"
 import type { CallFailed, Notification } from "@turnkeeper/provider-kit/JsonRpc"
+import * as Listener from "@turnkeeper/provider-kit/Listener"
 import type { Outbox } from "@turnkeeper/provider-kit/Outbox"
 import type { HeardTurn, Missed } from "@turnkeeper/provider-kit/Provider"
 import { Effect } from "effect"
@@ -35,7 +35,7 @@ export interface HearingOptions {
 
 export interface Hearing {
   /** Waits for the listener, and no longer than the others can bear. */
-  readonly tell: (events: ReadonlyArray<ProviderEvent>) => Effect.Effect<void>
+  readonly tell: Listener.Listener["tell"]
   readonly hear: (notification: Notification) => Effect.Effect<void>
   /** False: the request is not taken and has to be refused. */
   readonly ask: (held: Held) => Effect.Effect<boolean>
@@ -49,29 +49,13 @@ export const make = (options: HearingOptions): Hearing => {
   const { asking, codexThread, conversation, isOver, lost, outbox } = options
   /** Present while the record is read: what is heard meanwhile comes behind it. */
   let meanwhile: Array<Heard> | null = options.rejoins ? [] : null
-  /** Present while its listener stands still: what Codex asks meanwhile, and nothing else of what it says. */
-  let deaf: Array<Heard> | null = null
-
-  const tell: Hearing["tell"] = (events) =>
-    Effect.suspend(() =>
-      outbox.isFull() && deaf === null
-        ? Effect.timeoutOrElse(outbox.put(events), {
-            duration: options.standstill,
-            orElse: () => goDeaf(events)
-          })
-        : outbox.put(events)
-    )
-
-  const goDeaf = (untold: ReadonlyArray<ProviderEvent>) =>
-    Effect.suspend(() => {
-      deaf = []
-      return outbox.put(untold).pipe(Effect.andThen(hearAgain), Effect.forkIn(options.scope), Effect.asVoid)
-    })
+  /** What Codex asks while its listener stands still, and nothing else of what it says. */
+  let asked: Array<Heard> = []
 
   /** The listener reads again: what it has missed is in the record. */
-  const hearAgain = Effect.suspend(() => {
-    meanwhile = deaf ?? []
-    deaf = null
+  const hearAgain = () => {
+    meanwhile = asked
+    asked = []
     return asking.connection
       .call("thread/read", { threadId: codexThread }, { deadline: asking.deadline })
       .pipe(
@@ -81,6 +65,13 @@ export const make = (options: HearingOptions): Hearing => {
           Effect.sync(() => lost(`What Codex had said meanwhile could not be read: ${error.message}`))
         )
       )
+  }
+
+  const { isDeaf, tell } = Listener.make({
+    hearAgain,
+    outbox,
+    scope: options.scope,
+    standstill: options.standstill
   })
 
   const keep = (heard: Heard) => {
@@ -92,8 +83,10 @@ export const make = (options: HearingOptions): Hearing => {
   const hear: Hearing["hear"] = (notification) =>
     Effect.suspend(() => {
       const heard: Heard = { type: "notification", notification }
-      if (deaf !== null)
-        return Effect.sync(() => void (isWorthKeeping(notification) && keepDeaf(deaf, heard)))
+      if (isDeaf()) {
+        if (isWorthKeeping(notification)) keepDeaf(asked, heard)
+        return Effect.void
+      }
       if (meanwhile !== null) return Effect.sync(() => keep(heard))
       return tell(conversation.hear(notification))
     })
@@ -101,7 +94,7 @@ export const make = (options: HearingOptions): Hearing => {
   const ask: Hearing["ask"] = (held) =>
     Effect.suspend(() => {
       const heard: Heard = { type: "request", held }
-      if (deaf !== null) return Effect.sync(() => keepDeaf(deaf, heard))
+      if (isDeaf()) return Effect.succeed(keepDeaf(asked, heard))
       if (meanwhile !== null && !isOver())
         return Effect.as(
           Effect.sync(() => keep(heard)),
@@ -147,8 +140,7 @@ export const make = (options: HearingOptions): Hearing => {
 const isWorthKeeping = ({ method }: Notification): boolean => method === "serverRequest/resolved"
 
 /** Whether there was room for it. */
-const keepDeaf = (kept: Array<Heard> | null, heard: Heard): boolean =>
-  kept !== null && kept.length < deafMax && kept.push(heard) > 0
+const keepDeaf = (kept: Array<Heard>, heard: Heard): boolean => kept.length < deafMax && kept.push(heard) > 0
 
 /** Messages of Codex that are kept while the record is read. */
 const meanwhileMax = 20_000

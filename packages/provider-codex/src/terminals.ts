@@ -4,10 +4,13 @@
  */
 import type { CallFailed } from "@turnkeeper/provider-kit/JsonRpc"
 import { Deferred, Effect } from "effect"
+import type { Scope } from "effect"
 import type * as Protocol from "./_generated/protocol.ts"
 import { noAnswer } from "./Connection.ts"
 import type { Conversation } from "./Conversation.ts"
+import type { Hearing } from "./Hearing.ts"
 import type { Asking } from "./history.ts"
+import { notice } from "./translate.ts"
 
 /** Of one thread. */
 export interface Terminals {
@@ -51,3 +54,37 @@ const endOne = Effect.fnUntraced(function* (
     })
   )
 })
+
+/** The commands of a turn that was interrupted just now. */
+export interface LeftRunning {
+  readonly note: (commands: ReadonlySet<string>) => void
+  /** Ends them, behind what was said with the turn's end. Does nothing where there are none. */
+  readonly end: Effect.Effect<unknown>
+}
+
+export const leftRunning = (
+  terminals: Terminals,
+  { scope, tell }: { readonly scope: Scope.Scope; readonly tell: Hearing["tell"] }
+): LeftRunning => {
+  let noted: ReadonlySet<string> | null = null
+
+  /** Not waited for: its calls are answered by the reader, which is what runs this. */
+  const endAll = (commands: ReadonlySet<string>) =>
+    end(terminals, commands).pipe(
+      Effect.catch((error) =>
+        tell([notice(`A command of the interrupted turn may still run: ${error.message}`)])
+      ),
+      Effect.forkIn(scope)
+    )
+
+  return {
+    note: (commands) => {
+      noted = commands
+    },
+    end: Effect.suspend((): Effect.Effect<unknown> => {
+      const commands = noted
+      noted = null
+      return commands === null ? Effect.void : endAll(commands)
+    })
+  }
+}

@@ -13,7 +13,6 @@
  */
 import { ProviderTurnId } from "@turnkeeper/domain/ids"
 import type { TurnId } from "@turnkeeper/domain/ids"
-import type { ItemKind } from "@turnkeeper/domain/runtime/ProviderEvent"
 import { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
 import type { HeardTurn } from "@turnkeeper/provider-kit/Provider"
 import { Deferred, Effect, Schema } from "effect"
@@ -27,52 +26,14 @@ import type {
   QuestionRequest,
   Recorded,
   Status,
-  StepFinishPart,
-  TextPart,
   ToolPart
 } from "./protocol.ts"
 import { isMessage, isSecondApi, quiet } from "./protocol.ts"
-import type { Answer } from "./record.ts"
-import { answerOf, errorText, isAbort, isContinuation, outcomeOf, sentenceIn } from "./record.ts"
+import { isAbort, isContinuation } from "./record.ts"
 import type { Held } from "./requests.ts"
 import { permission, question } from "./requests.ts"
 import { endOfMessageId } from "./settings.ts"
-import { detailOf, endOf, kindOf, outputOf, titleOf } from "./tools.ts"
-
-interface Item {
-  readonly kind: ItemKind
-  started: boolean
-  done: boolean
-  text: string
-  /** Some of its text was missed: what comes now has no place until the whole text comes. */
-  holed: boolean
-}
-
-export interface Turn {
-  /** The user's message that began it. */
-  readonly id: string
-  /** Ours, where we know that it carries our message. */
-  readonly turnId: TurnId | null
-  /**
-   * Resolves when OpenCode can be told to abort it: it asks the model, or is over already. An abort while it
-   * still loads what its first turn needs leaves it half loaded, and every later turn fails.
-   */
-  readonly begun: Deferred.Deferred<void>
-  readonly over: Deferred.Deferred<void>
-  readonly answers: Map<string, Answer>
-  /** Answers that are a summary for OpenCode itself. */
-  readonly summaries: Set<string>
-  readonly items: Map<string, Item>
-  /** Messages that OpenCode wrote in the user's name to go on with it. */
-  readonly continued: Set<string>
-  readonly steps: Set<string>
-  busy: boolean
-  idle: boolean
-  /** Something was said that may be its end, before OpenCode was seen to work on it. */
-  suspect: boolean
-  error: NativeError | null
-  interruptAsked: boolean
-}
+import * as Turn from "./Turn.ts"
 
 export interface Sending {
   readonly id: string
@@ -83,7 +44,7 @@ export interface Sending {
 }
 
 export interface Conversation {
-  readonly active: () => Turn | null
+  readonly active: () => Turn.Turn | null
   /** The prompt of which it is not known whether OpenCode took it. */
   readonly sending: () => Sending | null
   readonly hear: (native: Native) => ReadonlyArray<ProviderEvent>
@@ -121,7 +82,7 @@ const areEvents = Schema.is(Schema.Array(ProviderEvent))
 
 /** `heard`: of a session that went on without us, what was told of its open turn. */
 export const make = (heard: HeardTurn | null = null): Conversation => {
-  let active: Turn | null = null
+  let active: Turn.Turn | null = null
   let sending: Sending | null = null
   const ended = recent(endedKept)
   const declined = recent(declinedKept)
@@ -130,30 +91,29 @@ export const make = (heard: HeardTurn | null = null): Conversation => {
   const answered = recent(requestsMax)
   const commands = new Map<string, string>()
 
-  const begin = (id: string, turnId: TurnId | null): ReadonlyArray<ProviderEvent> => {
+  const begin = (
+    id: string,
+    turnId: TurnId | null,
+    error: NativeError | null = null
+  ): ReadonlyArray<ProviderEvent> => {
     const known = heard !== null && isHeard(heard, id) ? heard : null
     const ours = turnId ?? known?.turnId ?? null
-    active = newTurn(id, ours)
-    for (const { kind, providerItemId, text } of known?.items ?? []) {
-      const open = text !== null
-      active.items.set(providerItemId, { kind, started: true, done: !open, text: text ?? "", holed: open })
-    }
+    active = Turn.make({ id, turnId: ours, error, heard: known?.items ?? [] })
     return [{ type: "turn.started", providerTurnId: ProviderTurnId.make(id), turnId: ours }]
   }
 
-  const settle = (turn: Turn): ReadonlyArray<ProviderEvent> => {
+  const settle = (turn: Turn.Turn): ReadonlyArray<ProviderEvent> => {
     for (const id of [turn.id, ...turn.continued]) ended.add(id)
     if (active === turn) active = null
     requests.clear()
     commands.clear()
-    Deferred.doneUnsafe(turn.begun, Effect.void)
-    Deferred.doneUnsafe(turn.over, Effect.void)
-    const { outcome, message } = endOfTurn(turn)
+    Turn.end(turn)
+    const { outcome, message } = Turn.endOfTurn(turn)
     return [{ type: "turn.completed", providerTurnId: ProviderTurnId.make(turn.id), outcome, message }]
   }
 
   const settleIfOver = (): ReadonlyArray<ProviderEvent> =>
-    active !== null && active.idle && allEnded(active) ? settle(active) : []
+    active !== null && active.idle && Turn.allEnded(active) ? settle(active) : []
 
   // The parts of the conversation, in the order in which OpenCode tells of them.
 
@@ -169,12 +129,7 @@ export const make = (heard: HeardTurn | null = null): Conversation => {
   const heardAnswer = (message: AssistantMessage): ReadonlyArray<ProviderEvent> => {
     const before = turnOf(message)
     if (before === null || active === null) return []
-    const turn = active
-    const known = turn.answers.get(message.id)
-    // An answer that has ended stays so, whatever an older copy says.
-    if (known?.completed !== true) turn.answers.set(message.id, answerOf(message))
-    if (message.summary === true) turn.summaries.add(message.id)
-    if (message.time.completed !== undefined) Deferred.doneUnsafe(turn.begun, Effect.void)
+    Turn.heardAnswer(active, message)
     return [...before, ...settleIfOver()]
   }
 
@@ -185,7 +140,7 @@ export const make = (heard: HeardTurn | null = null): Conversation => {
     if (active !== null && (active.id === parentID || active.continued.has(parentID))) return []
     if (ended.has(parentID)) return null
     if (active !== null && continuations.has(parentID)) {
-      active.continued.add(parentID)
+      Turn.goesOn(active, parentID)
       return []
     }
     // An answer that had ended before anything of its turn was heard is history.
@@ -198,92 +153,7 @@ export const make = (heard: HeardTurn | null = null): Conversation => {
   const heardPart = (part: Part): ReadonlyArray<ProviderEvent> => {
     if (isContinuation([part])) continuations.add(part.messageID)
     if (active === null || !active.answers.has(part.messageID)) return []
-    Deferred.doneUnsafe(active.begun, Effect.void)
-    switch (part.type) {
-      case "text":
-      case "reasoning":
-        return active.summaries.has(part.messageID) ? heardSummary(active, part) : heardText(active, part)
-      case "tool":
-        return heardTool(active, part)
-      case "step-finish":
-        return heardStep(active, part)
-      default:
-        return []
-    }
-  }
-
-  const heardText = (turn: Turn, part: TextPart): ReadonlyArray<ProviderEvent> => {
-    if (part.synthetic === true || part.ignored === true) return []
-    const item = itemOf(turn, part.id, part.type === "text" ? "assistant_message" : "reasoning")
-    if (item.done) return []
-    const said: Array<ProviderEvent> = [
-      ...startText(turn, part.id, item, part.text),
-      ...more(turn, part.id, item, part.text)
-    ]
-    if (part.time?.end === undefined || !item.started) return said
-    item.done = true
-    // What OpenCode cuts off the end of a text is blank: then what was streamed is the text.
-    const blank = !item.holed && item.text !== part.text && item.text.trimEnd() === part.text
-    const text = blank ? null : part.text
-    return [...said, completed(turn, part.id, item.kind, "", "completed", text, {})]
-  }
-
-  const heardSummary = (turn: Turn, part: TextPart): ReadonlyArray<ProviderEvent> => {
-    const item = itemOf(turn, part.id, "notice")
-    if (item.done || part.type !== "text") return []
-    const title = "OpenCode shortened its memory of the conversation"
-    const begun = item.started ? [] : [started(turn, part.id, "notice", title, {})]
-    item.started = true
-    if (part.time?.end === undefined) return begun
-    item.done = true
-    return [...begun, completed(turn, part.id, "notice", title, "completed", null, {})]
-  }
-
-  const startText = (turn: Turn, id: string, item: Item, text: string): ReadonlyArray<ProviderEvent> => {
-    // OpenCode opens a text before the first word: a try that fails at once would leave an empty message.
-    if (item.started || text === "") return []
-    item.started = true
-    return [started(turn, id, item.kind, "", {})]
-  }
-
-  /** The part of the whole text that has not been told yet. */
-  const more = (turn: Turn, id: string, item: Item, whole: string): ReadonlyArray<ProviderEvent> => {
-    if (item.holed || whole.length <= item.text.length || !whole.startsWith(item.text)) return []
-    const text = whole.slice(item.text.length)
-    item.text = whole
-    return [{ type: "text.delta", providerTurnId: ProviderTurnId.make(turn.id), providerItemId: id, text }]
-  }
-
-  const heardDelta = (properties: { messageID: string; partID: string; field: string; delta: string }) => {
-    const { messageID, partID, field, delta } = properties
-    const item = active?.items.get(partID)
-    if (active === null || item === undefined || item.done || item.holed || field !== "text") return []
-    if (item.kind !== "assistant_message" && item.kind !== "reasoning") return []
-    if (!active.answers.has(messageID) || delta === "") return []
-    const whole = item.text + delta
-    return [...startText(active, partID, item, delta), ...more(active, partID, item, whole)]
-  }
-
-  const heardTool = (turn: Turn, part: ToolPart): ReadonlyArray<ProviderEvent> => {
-    const { status } = part.state
-    const item = itemOf(turn, part.id, kindOf(part))
-    noteCommand(part)
-    // Before it runs, its input is not known.
-    if (item.done || status === "pending") return []
-    const said: Array<ProviderEvent> = []
-    if (!item.started) {
-      item.started = true
-      said.push(started(turn, part.id, item.kind, titleOf(part), detailOf(part, false)))
-    }
-    const output = outputOf(part)
-    if (item.kind === "command" && output !== null) said.push(...more(turn, part.id, item, output))
-    if (status === "running") return said
-    item.done = true
-    const end =
-      turn.interruptAsked && status === "completed" && cutCommand(part)
-        ? "failed"
-        : endOf(part, declined.has(part.callID))
-    return [...said, completed(turn, part.id, item.kind, titleOf(part), end, output, detailOf(part, true))]
+    return Turn.heardPart(active, part, { isDeclined: declined.has, note: noteCommand })
   }
 
   const noteCommand = ({ tool, callID, state }: ToolPart) => {
@@ -293,56 +163,16 @@ export const make = (heard: HeardTurn | null = null): Conversation => {
     if (state.status === "completed" || state.status === "error") commands.delete(callID)
   }
 
-  const heardStep = (turn: Turn, { id, tokens, cost }: StepFinishPart): ReadonlyArray<ProviderEvent> => {
-    if (turn.steps.has(id)) return []
-    turn.steps.add(id)
-    return [
-      {
-        type: "usage",
-        providerTurnId: ProviderTurnId.make(turn.id),
-        usage: {
-          inputTokens: tokens.input,
-          cachedInputTokens: tokens.cache.read,
-          outputTokens: tokens.output,
-          reasoningTokens: tokens.reasoning,
-          ...(cost === undefined ? {} : { costUsd: cost })
-        }
-      }
-    ]
-  }
-
   const heardStatus = (status: Status): ReadonlyArray<ProviderEvent> => {
     if (active === null) return []
-    if (status.type === "idle") {
-      // OpenCode says idle twice: the second one may come when the next message is in the record already.
-      if (active.busy || active.answers.size > 0) active.idle = true
-      else active.suspect = true
-      return settleIfOver()
-    }
-    active.busy = true
-    active.idle = false
-    active.suspect = false
-    // It says so twice: when it takes the message up, and when it asks the model for the answer it has begun.
-    if (active.answers.size > 0) Deferred.doneUnsafe(active.begun, Effect.void)
-    if (status.type !== "retry") return []
-    return [
-      {
-        type: "error.transient",
-        providerTurnId: ProviderTurnId.make(active.id),
-        message: sentenceIn(status.message).slice(0, 2_000),
-        attempt: status.attempt,
-        limit: null
-      }
-    ]
+    const events = Turn.heardStatus(active, status)
+    return status.type === "idle" ? settleIfOver() : events
   }
 
   const heardError = (error: NativeError | undefined): ReadonlyArray<ProviderEvent> => {
     if (error === undefined || isAbort(error)) return []
     if (sending !== null) sending.error = error
-    else if (active !== null) {
-      active.error = error
-      active.suspect = active.answers.size === 0
-    }
+    else if (active !== null) Turn.failed(active, error)
     return []
   }
 
@@ -379,7 +209,7 @@ export const make = (heard: HeardTurn | null = null): Conversation => {
       case "message.part.updated":
         return heardPart((given as { part: Part }).part)
       case "message.part.delta":
-        return heardDelta(given)
+        return Turn.heardDelta(active, given)
       case "session.status":
         return heardStatus((given as { status: Status }).status)
       case "session.idle":
@@ -430,8 +260,7 @@ export const make = (heard: HeardTurn | null = null): Conversation => {
       return []
     }
     const left = active === null ? [] : settle(active)
-    const begun = begin(id, turnId)
-    if (active !== null) (active as Turn).error = error
+    const begun = begin(id, turnId, error)
     // Last: whoever waits for this goes on at once, and has to find the turn.
     Deferred.doneUnsafe(told, Effect.succeed(true))
     return [...left, ...begun]
@@ -449,7 +278,7 @@ export const make = (heard: HeardTurn | null = null): Conversation => {
     sendSettled,
     inDoubt: () => active !== null && (active.idle || active.suspect),
     missed: () => {
-      for (const item of active?.items.values() ?? []) if (!item.done) item.holed = true
+      if (active !== null) Turn.missed(active)
     },
     read: (messages, status) => {
       const events: Array<ProviderEvent> = []
@@ -483,10 +312,7 @@ export const make = (heard: HeardTurn | null = null): Conversation => {
     },
     commands: () => [...new Set(commands.values())],
     end: () => {
-      if (active !== null) {
-        Deferred.doneUnsafe(active.begun, Effect.void)
-        Deferred.doneUnsafe(active.over, Effect.void)
-      }
+      if (active !== null) Turn.end(active)
       if (sending !== null) Deferred.doneUnsafe(sending.taken, Effect.succeed(false))
       requests.clear()
     }
@@ -505,80 +331,9 @@ const asked = new Set([
   "question.rejected"
 ])
 
-const newTurn = (id: string, turnId: TurnId | null): Turn => ({
-  id,
-  turnId,
-  begun: Deferred.makeUnsafe<void>(),
-  over: Deferred.makeUnsafe<void>(),
-  answers: new Map(),
-  summaries: new Set(),
-  items: new Map(),
-  continued: new Set(),
-  steps: new Set(),
-  busy: false,
-  idle: false,
-  suspect: false,
-  error: null,
-  interruptAsked: false
-})
-
-const allEnded = ({ answers }: Turn): boolean =>
-  answers.size > 0 && [...answers.values()].every(({ completed }) => completed)
-
-const endOfTurn = (turn: Turn) => {
-  const ended = outcomeOf([...turn.answers.values()])
-  if (ended.outcome !== "interrupted" || turn.error === null || turn.interruptAsked) return ended
-  return { outcome: "failed" as const, message: errorText(turn.error) }
-}
-
 /** An answer as it was before its end, so that its parts are told first. */
 const withoutEnd = (info: Message): Message =>
   info.role === "user" ? info : { ...info, time: { created: info.time.created } }
-
-/** OpenCode calls a command that it cut off completed, without an exit code. */
-const cutCommand = ({ state }: ToolPart): boolean => typeof state.metadata?.["exit"] !== "number"
-
-const itemOf = (turn: Turn, id: string, kind: ItemKind): Item => {
-  const known = turn.items.get(id)
-  if (known !== undefined) return known
-  const item: Item = { kind, started: false, done: false, text: "", holed: false }
-  turn.items.set(id, item)
-  return item
-}
-
-const started = (
-  turn: Turn,
-  providerItemId: string,
-  kind: ItemKind,
-  title: string,
-  detail: Record<string, unknown>
-): ProviderEvent => ({
-  type: "item.started",
-  providerTurnId: ProviderTurnId.make(turn.id),
-  providerItemId,
-  kind,
-  title,
-  detail
-})
-
-const completed = (
-  turn: Turn,
-  providerItemId: string,
-  kind: ItemKind,
-  title: string,
-  end: "completed" | "failed" | "declined",
-  text: string | null,
-  detail: Record<string, unknown>
-): ProviderEvent => ({
-  type: "item.completed",
-  providerTurnId: ProviderTurnId.make(turn.id),
-  providerItemId,
-  kind,
-  title,
-  end,
-  text,
-  detail
-})
 
 /** The newest `max` strings that were added. */
 const recent = (max: number) => {

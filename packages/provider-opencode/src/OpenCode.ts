@@ -40,6 +40,7 @@ import * as History from "./history.ts"
 import type { Native, SessionInfo } from "./protocol.ts"
 import * as Serve from "./Serve.ts"
 import * as Session from "./Session.ts"
+import type { Deadlines } from "./SessionContext.ts"
 import { modelOf, rulesOf } from "./settings.ts"
 
 export interface OpenCodeOptions {
@@ -65,7 +66,7 @@ export interface OpenCodeOptions {
   readonly tap?: (direction: "sent" | "received", line: string) => void
 }
 
-export interface Timeouts extends Session.Deadlines {
+export interface Timeouts extends Deadlines {
   /** From the start of the process to its readiness. */
   readonly start: Duration.Input
   readonly open: Duration.Input
