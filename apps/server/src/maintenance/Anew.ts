@@ -11,7 +11,7 @@ import { textForRows } from "../projection/rowText.ts"
 import type { Words } from "../projection/searchIndex.ts"
 import { addWords, promptId, removePrompts, taken, wordsOf } from "../projection/searchIndex.ts"
 import type { Row, StoredRecord } from "../store/EventLog.ts"
-import { lengthOf, recordReader } from "../store/EventLog.ts"
+import { lengthOf, recordReader, threadStream } from "../store/EventLog.ts"
 import type { HalfForgotten, Kept } from "../store/Forgetting.ts"
 import { halfForgottenRows, keptOf } from "../store/Forgetting.ts"
 import type { Named, RowStatement, Write } from "../store/rows.ts"
@@ -29,12 +29,38 @@ export interface Page {
   readonly complete: boolean
 }
 
-/** Every `of`th of the streams. A thread's events are all in one part, and nothing is between two threads. */
+/** Streams in the order of their names: behind `after`, up to `upTo` and with it; null: without that end. */
 export interface Part {
-  readonly index: number
-  readonly of: number
+  readonly after: string | null
+  readonly upTo: string | null
 }
-export const allOfIt: Part = { index: 0, of: 1 }
+const allOfIt: Part = { after: null, upTo: null }
+
+/** Two parts with about as many events each. A thread's are all in one of them, and nothing is between two threads. */
+export const halves = (database: DatabaseSync): ReadonlyArray<Part> => {
+  const upTo = threadStream(middleThread(database))
+  return [
+    { after: null, upTo },
+    { after: upTo, upTo: null }
+  ]
+}
+
+/** By the tables in use. Where they cannot be read they have to be made anew all the same: then one part is all. */
+const middleThread = (database: DatabaseSync): string => {
+  try {
+    const row = database
+      .prepare(
+        `SELECT thread_id AS id FROM (
+            SELECT thread_id, sum(version) OVER (ORDER BY thread_id) AS so_far, sum(version) OVER () AS total
+            FROM threads
+          ) ORDER BY abs(2 * so_far - total) LIMIT 1`
+      )
+      .get()
+    return String(row?.["id"] ?? "")
+  } catch {
+    return ""
+  }
+}
 
 /** Large, so that the rows of one table are written together: a page of the file that takes many of them, once. */
 const pageBounds = { rows: 16_384, bytes: 32 * 1024 * 1024 } as const
@@ -84,18 +110,18 @@ export const readingLog = (database: DatabaseSync, part = allOfIt): (() => Page)
 /** Few, because there is no other bound on the bytes of one reading, and a provider's line may have 16 MiB. */
 const readAtOnce = 32
 
-const readingRows = (database: DatabaseSync, { index, of }: Part) => {
-  // The last character of a stream is one of its id's, and about evenly spread.
+const readingRows = (database: DatabaseSync, { after, upTo }: Part) => {
   const read = database.prepare(
+    // The sign keeps the streams' index out of it: the log is read in its order.
     `SELECT sequence, stream, version, event_version, payload, ${textForRows}, cause, at FROM events
-      WHERE sequence > ? AND coalesce(unicode(substr(stream, -1)), 0) % ${of} = ${index}
+      WHERE sequence > ? AND (?2 IS NULL OR +stream > ?2) AND (?3 IS NULL OR +stream <= ?3)
       ORDER BY sequence LIMIT ${readAtOnce}`
   )
   // Several times as fast as rows by their columns' names, and one by one.
   read.setReturnArrays(true)
   let last = 0
   return () => {
-    const rows = read.all(last) as unknown as ReadonlyArray<RowCells>
+    const rows = read.all(last, after, upTo) as unknown as ReadonlyArray<RowCells>
     last = rows.at(-1)?.[0] ?? last
     return { rows, last, complete: rows.length < readAtOnce }
   }

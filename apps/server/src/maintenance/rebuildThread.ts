@@ -41,12 +41,12 @@ export interface Counts {
 export type Asked = "turn" | "goOn" | "rest" | "conclude"
 
 /**
- * `ready`: asks for its turn. `wrote` ends one. `caughtUp`: has made what the log had, and waits to be asked.
+ * `ready`: asks for its turn. `wrote` ends one; `more`: it was not enough for the page. `caughtUp`: has made what the log had, and waits to be asked.
  * `failed`: nothing is left open; `code` is SQLite's.
  */
 export type Said =
   | { readonly type: "ready" }
-  | { readonly type: "wrote"; readonly counts: Counts }
+  | { readonly type: "wrote"; readonly counts: Counts; readonly more: boolean }
   | { readonly type: "caughtUp" }
   | { readonly type: "failed"; readonly message: string; readonly code: number | null }
 
@@ -97,10 +97,10 @@ const rebuild = async (
   ask: (said: Said) => Promise<Asked>
 ) => {
   let counts: Counts = { events: 0, unreadable: 0, share: 0 }
-  const turn = async <A>(body: () => A): Promise<A> => {
+  const turn = async <A>(body: () => A, isMore: (made: A) => boolean = () => false): Promise<A> => {
     await ask({ type: "ready" })
     const made = inTransaction(write, body)
-    say({ type: "wrote", counts })
+    say({ type: "wrote", counts, more: isMore(made) })
     return made
   }
   // What is half forgotten is looked up in the same moment: nothing is forgotten from here on.
@@ -119,7 +119,7 @@ const rebuild = async (
       const read = page()
       complete = read.complete
       if (read.share === 1) late += 1
-      while (await turn(() => someOf(read.runs)));
+      while (await turn(() => someOf(read.runs), Boolean));
       // What is written must not pile up, nor be left to the next commit.
       write.exec("PRAGMA wal_checkpoint(PASSIVE)")
     }
@@ -135,7 +135,7 @@ const rebuild = async (
   for (let asked = await ask({ type: "caughtUp" }); ;) {
     if (asked === "goOn") await goOn()
     else inTransaction(write, () => (asked === "rest" ? rest() : concluded(write)))
-    asked = await ask(asked === "goOn" ? { type: "caughtUp" } : { type: "wrote", counts })
+    asked = await ask(asked === "goOn" ? { type: "caughtUp" } : { type: "wrote", counts, more: false })
   }
 }
 

@@ -6,10 +6,12 @@
  *     server:   commits        turn ──▶ turn ──▶ commits        turn ──▶ turn ──▶ …  commits ───▶ turn ──▶ commits
  */
 import { StorageUnavailable } from "@turnkeeper/contracts/Errors"
-import { Effect, Queue } from "effect"
-import { availableParallelism } from "node:os"
+import { Effect, Queue, Semaphore } from "effect"
+import { DatabaseSync } from "node:sqlite"
 import { Worker } from "node:worker_threads"
+import { attempt } from "../store/storageFault.ts"
 import type { Part } from "./Anew.ts"
+import { halves } from "./Anew.ts"
 import type { Asked, Counts, Said, WorkerData } from "./rebuildThread.ts"
 
 /** While `work` runs nobody else writes. */
@@ -25,18 +27,27 @@ export const madeByThreads = (
   told: (counts: Counts) => Effect.Effect<void>
 ): Effect.Effect<Counts, StorageUnavailable> =>
   Effect.gen(function* () {
+    const parts = yield* attempt(() => partsOf(filename))
     const threads = yield* Effect.forEach(parts, (part) => started(filename, part))
     const counts = threads.map((): Counts => ({ events: 0, unreadable: 0, share: 0 }))
     const turn = Effect.fnUntraced(function* (thread: Thread, asked: Asked) {
-      counts[threads.indexOf(thread)] = yield* wroteAfter(thread, asked)
+      const wrote = yield* wroteAfter(thread, asked)
+      counts[threads.indexOf(thread)] = wrote.counts
       yield* told(sumOf(counts))
+      return wrote
     })
+    /** Turn after turn, until its page is written. */
+    const page = Effect.fnUntraced(function* (thread: Thread) {
+      while ((yield* lend(turn(thread, "turn"))).more) yield* readyAgain(thread)
+    })
+    const onePage = Semaphore.makeUnsafe(1)
     const caughtUp = Effect.fnUntraced(function* (thread: Thread) {
       for (;;) {
         const said = yield* thread.next
         if (said.type === "caughtUp") return
         if (said.type !== "ready") return yield* lost(said)
-        yield* lend(turn(thread, "turn"))
+        // Else both would write in turn, and then both read.
+        yield* onePage.withPermit(page(thread))
       }
     })
     yield* Effect.forEach(threads, caughtUp, together)
@@ -50,6 +61,16 @@ export const madeByThreads = (
     return { ...sumOf(counts), share: 1 }
   }).pipe(Effect.scoped)
 
+/** Only one can write at a time, so that more than two would wait for each other. */
+const partsOf = (filename: string) => {
+  const database = new DatabaseSync(filename, { readOnly: true })
+  try {
+    return halves(database)
+  } finally {
+    database.close()
+  }
+}
+
 const together = { concurrency: "unbounded", discard: true } as const
 
 /** A turn that is not given back in this time is taken back, with the thread. Far longer than one takes. */
@@ -62,10 +83,6 @@ const lost = (said: Said) =>
     ),
     new StorageUnavailable({ retryable: said.type !== "failed" || said.code !== null })
   )
-
-const partsOf = (of: number) => Array.from({ length: of }, (_, index): Part => ({ index, of }))
-/** Two read in turn while the other writes; only one can write, so that more of them would wait for each other. */
-const parts: ReadonlyArray<Part> = partsOf(Math.min(2, availableParallelism()))
 
 interface Thread {
   readonly next: Effect.Effect<Said>
@@ -103,7 +120,12 @@ const wroteAfter = Effect.fnUntraced(function* (thread: Thread, asked: Asked) {
     duration: turnLimit,
     orElse: () => Effect.as(thread.end, gone)
   })
-  return said.type === "wrote" ? said.counts : yield* lost(said)
+  return said.type === "wrote" ? said : yield* lost(said)
+})
+
+const readyAgain = Effect.fnUntraced(function* (thread: Thread) {
+  const said = yield* thread.next
+  if (said.type !== "ready") yield* lost(said)
 })
 
 const sumOf = (counts: ReadonlyArray<Counts>): Counts => ({
