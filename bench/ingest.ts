@@ -2,9 +2,10 @@
  * Provider events through the real engine into the tables, 50 threads at once, against SQLite alone
  * writing the same rows.
  *
- * `ingest`: each thread's text comes as a gather window cuts it at 200 pieces a second, four pieces per
- * commit. `ingest.single`: nothing is gathered, each piece is committed by itself: the most that the
- * engine can be asked. `ingest.flood`: the server's own gathering, from providers faster than any model.
+ * `ingest`: each thread's text comes as a gather window cuts it at 200 pieces a second, in portions of four
+ * pieces. `ingest.single`: nothing is gathered, each piece comes by itself: the most that the engine can be
+ * asked. In both no time is spent waiting for more; what comes while a commit is under way is committed
+ * together. `ingest.flood`: the server's own gathering, from providers faster than any model.
  */
 import type { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
 import { textOf } from "@turnkeeper/server/projection/rowText"
@@ -76,7 +77,7 @@ const once = async (directory: string, load: Load): Promise<Run> => {
       const used = process.cpuUsage()
       yield* speaker.open
       yield* speaker.said
-      // What a gather window still held is committed a moment later.
+      // What was read ahead, or a gather window still held, is committed a moment later.
       yield* untilAll(
         ids,
         ({ session, turns }) => turns.length === 0 && session.adopted === load.turns - 1,

@@ -21,7 +21,7 @@ export interface Speaker {
   readonly provider: Provider
   /** Lets all sessions speak. */
   readonly open: Effect.Effect<void>
-  /** Resolves when all that every session had to say was taken; without gathering that means committed. */
+  /** Resolves when all that every session had to say was read. The end of it is committed a moment later. */
   readonly said: Effect.Effect<void>
 }
 
@@ -43,7 +43,7 @@ export const speaking = (
     notice: null,
     events: Stream.fromEffectDrain(gate.await).pipe(
       Stream.concat(wordsOf(threadId)),
-      // The next portion is asked for only when the last one is committed.
+      // The next portion is asked for when there is room for it.
       Stream.concat(Stream.fromEffectDrain(Deferred.succeed(done.get(threadId)!, undefined))),
       Stream.concat(Stream.never)
     ),

@@ -48,12 +48,17 @@ export interface Mailbox {
   readonly tell: (happening: Happening, cause: Cause) => Effect.Effect<void>
   /** What the provider said, in order: resolves when it is committed. */
   readonly hear: (happenings: ReadonlyArray<Happening>, cause: Cause) => Effect.Effect<void>
+  /** The same as a plain call: a session that speaks needs no fiber for each of its portions. */
+  readonly note: (happenings: ReadonlyArray<Happening>, cause: Cause, noted: Noted) => void
   /** Commits the marker of what is owed. False: it is not owed any more, and must not be performed. */
   readonly begin: (owed: Owed) => Effect.Effect<boolean>
   /** Repairs the thread by the truth; only if it is still at `version`, where one is given. */
   readonly reconcile: (live: Live, occasion: Occasion, version: number | null) => Effect.Effect<void>
   readonly isIdle: () => boolean
 }
+
+/** Hears once that it is committed, or that it broke the rules' own code. It must be short. */
+export type Noted = (exit: Exit.Exit<void>) => void
 
 export interface Standing {
   readonly state: ThreadState
@@ -89,9 +94,11 @@ interface Letter {
   /**
    * A command is refused when the storage fails. Everything else waits for it, at most a second between
    * two tries: an outcome or a provider's word that is lost here would leave a turn hanging. What the
-   * tables refuse for good is left out, so that one poisoned event harms only itself.
+   * tables refuse for good is left out.
    */
   readonly patient: boolean
+  /** What it says, one by one, for when the tables refuse it: one poisoned event harms only itself. null: it is one. */
+  readonly parts: (() => ReadonlyArray<Letter>) | null
   readonly lane: Array<Letter>
 }
 
@@ -237,7 +244,7 @@ export const make = (threadId: ThreadId, first: Standing, around: Surroundings):
     if (looking) return
     looking = true
     const done = () => void (looking = false)
-    control.push({ rule: comparedWithTables, patient: true, lane: control, done })
+    control.push({ rule: comparedWithTables, patient: true, parts: null, lane: control, done })
   }
 
   /** What became of a letter: it is settled, or takes its place again until the storage may be better. */
@@ -250,6 +257,10 @@ export const make = (threadId: ThreadId, first: Standing, around: Surroundings):
     } else if (trouble.retryable) {
       letter.lane.unshift(letter)
       stall()
+    } else if (letter.parts !== null) {
+      letter.lane.unshift(...letter.parts())
+      working = false
+      takeNext()
     } else {
       around.run(
         Effect.logError(`The tables refused what happened to thread ${threadId}; it was left out`),
@@ -279,13 +290,40 @@ export const make = (threadId: ThreadId, first: Standing, around: Surroundings):
   }
 
   const posted = (lane: Array<Letter>, rule: Letter["rule"], patient: boolean) =>
-    Effect.callback<Committed | null, CommandFailure>((resume) => post({ rule, patient, lane, done: resume }))
+    Effect.callback<Committed | null, CommandFailure>((resume) =>
+      post({ rule, patient, parts: null, lane, done: resume })
+    )
 
-  const said = (happenings: ReadonlyArray<Happening>, cause: Cause) =>
-    Effect.callback<void>((resume) => {
-      const rule = happened(happenings, cause)
-      post({ rule, patient: true, lane: provider, done: (exit) => resume(ordinarily(exit)) })
-    })
+  /** Much at once is several letters, one after the other; what follows on one that broke is not heard. */
+  const note: Mailbox["note"] = (happenings, cause, noted) => {
+    const rest = happenings.slice(batchMax)
+    const first = rest.length === 0 ? happenings : happenings.slice(0, batchMax)
+    const done = (exit: Settled) => {
+      if (Exit.isFailure(exit)) noted(broken(exit))
+      else if (rest.length === 0) noted(Exit.void)
+      else note(rest, cause, noted)
+    }
+    post(spoken(first, cause, done))
+  }
+
+  const spoken = (happenings: ReadonlyArray<Happening>, cause: Cause, done: Letter["done"]): Letter => ({
+    rule: happened(happenings, cause),
+    patient: true,
+    parts: happenings.length > 1 ? () => oneByOne(happenings, cause, done) : null,
+    lane: provider,
+    done
+  })
+
+  /** The last one tells, and of the first that broke, if one did. */
+  const oneByOne = (happenings: ReadonlyArray<Happening>, cause: Cause, done: Letter["done"]) => {
+    let failed: Settled | null = null
+    return happenings.map((happening, index) =>
+      spoken([happening], cause, (exit) => {
+        if (Exit.isFailure(exit)) failed ??= exit
+        if (index === happenings.length - 1) done(failed ?? exit)
+      })
+    )
+  }
 
   return {
     threadId,
@@ -303,10 +341,8 @@ export const make = (threadId: ThreadId, first: Standing, around: Surroundings):
         )
       }).pipe(Effect.map((committed) => committed!)),
     tell: (happening, cause) => Effect.asVoid(ordinary(posted(control, happened([happening], cause), true))),
-    hear: (happenings, cause) =>
-      happenings.length <= batchMax
-        ? said(happenings, cause)
-        : Effect.forEach(chunks(happenings), (chunk) => said(chunk, cause), { discard: true }),
+    hear: (happenings, cause) => Effect.callback((resume) => note(happenings, cause, resume)),
+    note,
     begin: (owed) =>
       Effect.suspend(() => {
         let owes = false
@@ -393,11 +429,6 @@ const loggedOf = (events: ReadonlyArray<ThreadEvent>): number => {
 
 const nothing = Exit.succeed(null)
 
-const chunks = <A>(all: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A>> =>
-  Array.from({ length: Math.ceil(all.length / batchMax) }, (_, n) =>
-    all.slice(n * batchMax, (n + 1) * batchMax)
-  )
-
 const storageTrouble = (exit: Exit.Exit<unknown, CommandFailure>): StorageUnavailable | null => {
   if (Exit.isSuccess(exit)) return null
   const failure = CauseOf.findError(exit.cause)
@@ -415,5 +446,7 @@ const isKnown = <A, E>(effect: Effect.Effect<A, E>): effect is Exit.Exit<A, E> =
 /** The rules refuse commands only. */
 const ordinary = <A>(effect: Effect.Effect<A, CommandFailure>): Effect.Effect<A> => Effect.orDie(effect)
 
-const ordinarily = (exit: Settled): Effect.Effect<void> =>
-  Exit.isSuccess(exit) ? Exit.void : Effect.asVoid(ordinary(exit))
+const broken = ({ cause }: Exit.Failure<unknown, CommandFailure>): Exit.Exit<never> => {
+  const failure = CauseOf.findError(cause)
+  return Result.isSuccess(failure) ? Exit.die(failure.success) : Exit.failCause(failure.failure)
+}

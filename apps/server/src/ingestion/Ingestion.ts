@@ -1,8 +1,8 @@
 /**
  * What a provider session says, into its thread's mailbox: numbered, gathered, in order.
  *
- * It remembers nothing that a restart would lose, and it reads the next events only when the last ones
- * are committed: a provider that speaks faster than we commit is slowed, never buffered without bound.
+ * It remembers nothing that a restart would lose, and it reads only a little further than what is committed:
+ * a provider that speaks faster than we commit is slowed, never buffered without bound.
  */
 import type { Generation } from "@turnkeeper/domain/ids"
 import type { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
@@ -10,9 +10,13 @@ import type { Happening } from "@turnkeeper/domain/thread/Owed"
 import type { ProviderSession } from "@turnkeeper/provider-kit/Provider"
 import { Effect, Stream } from "effect"
 import type { Mailbox } from "../engine/Mailbox.ts"
+import * as Ahead from "./ahead.ts"
 
 export interface Gathering {
-  /** How long streamed text is gathered before it is committed. Milliseconds; 0: not at all. */
+  /**
+   * How long streamed text is gathered before it is committed. Milliseconds; 0: not at all, and only what comes
+   * while a commit is under way is one portion.
+   */
   readonly gatherMs: number
   /** Runs whenever the provider has said something. */
   readonly heard: () => void
@@ -29,39 +33,49 @@ export const ingest = (
   generation: Generation,
   mailbox: Mailbox,
   { gatherMs, heard }: Gathering
-): Effect.Effect<void> => {
-  const cause = { type: "provider", generation } as const
-  // 0 in a new generation. One that is taken up again goes on behind what it had said before.
-  let seq = mailbox.current().state.session.seen
-  let exited = false
+): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const cause = { type: "provider", generation } as const
+    // 0 in a new generation. One that is taken up again goes on behind what it had said before.
+    let seq = mailbox.current().state.session.seen
+    let exited = false
 
-  const commit = (events: ReadonlyArray<ProviderEvent>) =>
-    Effect.suspend(() => {
-      const happenings = coalesced(events).map((event): Happening => {
+    const ahead = Ahead.make((portion, sent) => {
+      const happenings = coalesced(portion).map((event): Happening => {
         seq += 1
         exited ||= event.type === "session.exited"
         return { type: "provider", generation, seq, event }
       })
-      heard()
-      return mailbox.hear(happenings, cause)
+      mailbox.note(happenings, cause, sent)
     })
 
-  const gathered =
-    gatherMs === 0
-      ? session.events
-      : Stream.flattenIterable(Stream.groupedWithin(session.events, chunkMax, gatherMs))
-  return gathered.pipe(
-    Stream.runForEachArray(commit),
-    Effect.catchCause((cause) =>
-      Effect.logError("A provider's event stream broke; its session is taken as ended", cause)
-    ),
-    Effect.andThen(
-      Effect.suspend(() =>
-        exited ? Effect.void : commit([{ type: "session.exited", clean: false, message: null }])
-      )
+    const said = (events: Ahead.Portion) => {
+      heard()
+      return ahead.add(events)
+    }
+
+    const gathered =
+      gatherMs === 0
+        ? session.events
+        : Stream.flattenIterable(Stream.groupedWithin(session.events, chunkMax, gatherMs))
+    return gathered.pipe(
+      Stream.runForEachArray(said),
+      Effect.andThen(ahead.settled),
+      Effect.raceFirst(ahead.broken),
+      Effect.catchCause((cause) =>
+        Effect.logError("A provider's event stream broke; its session is taken as ended", cause)
+      ),
+      Effect.andThen(ahead.settled),
+      Effect.andThen(
+        Effect.suspend(() =>
+          exited ? Effect.void : said([{ type: "session.exited", clean: false, message: null }])
+        )
+      ),
+      Effect.andThen(ahead.settled),
+      // Closed meanwhile: who does not listen any more has not heard what waits.
+      Effect.ensuring(Effect.sync(ahead.drop))
     )
-  )
-}
+  })
 
 /** Neighbouring pieces of one text are one piece, and of neighbouring updates of one item the last counts. */
 export const coalesced = (events: ReadonlyArray<ProviderEvent>): ReadonlyArray<ProviderEvent> => {

@@ -426,5 +426,45 @@ export const mutants: ReadonlyArray<Mutant> = [
     put: "WHEN text IS NOT NULL THEN",
     caughtBy: "growth/longText.test.ts",
     test: "D7: stands once in the database, is shown by its ends, and is read in parts"
+  },
+  {
+    breaks: "what a provider says while its last words are committed overtakes itself",
+    file: "ingestion/ahead.ts",
+    find: "waiting.push(event)",
+    put: "waiting.unshift(event)",
+    caughtBy: "mutants/once.test.ts",
+    test: "L12: what was read ahead while the disk was full is kept once and in its order, however much"
+  },
+  {
+    breaks: "what was read ahead goes to the mailbox before the last portion is committed",
+    file: "ingestion/ahead.ts",
+    find: "while (!isOut && waiting.length > 0)",
+    put: "while (waiting.length > 0)",
+    caughtBy: "commit/ahead.test.ts",
+    test: "L12: what comes while a portion is committed is the next one, in its order and once"
+  },
+  {
+    breaks: "a provider that speaks faster than we commit is read without end",
+    file: "ingestion/ahead.ts",
+    find: "return hasRoom() ? Effect.void : room",
+    put: "return Effect.void",
+    caughtBy: "commit/ahead.test.ts",
+    test: "B9: nothing more is read while as much waits as may wait"
+  },
+  {
+    breaks: "a session that is closed goes on saying what it had read ahead",
+    file: "ingestion/ahead.ts",
+    find: "const drop = () => void (waiting = [])",
+    put: "const drop = () => {}",
+    caughtBy: "commit/ahead.test.ts",
+    test: "L10: what waits when nobody listens any more is not said"
+  },
+  {
+    breaks: "one poisoned event takes with it what was said with it",
+    file: "engine/Mailbox.ts",
+    find: "parts: happenings.length > 1 ?",
+    put: "parts: happenings.length > batchMax ?",
+    caughtBy: "mutants/once.test.ts",
+    test: "L12: of what a provider said at once the tables refuse the poisoned event alone"
   }
 ]

@@ -4,7 +4,10 @@ import { hold, pretend } from "@turnkeeper/provider-kit/testing/control"
 import type { ProviderError } from "@turnkeeper/provider-kit/ProviderError"
 import { Deferred, Effect, Exit } from "effect"
 import { Mailboxes } from "../../src/engine/Mailboxes.ts"
+import { aheadMax } from "../../src/ingestion/ahead.ts"
 import { Reactor } from "../../src/reactor/Reactor.ts"
+import { Writer } from "../../src/store/Sqlite.ts"
+import type { App } from "../lifecycle/harness.ts"
 import { isSettled, quietly, scenario, thread } from "../lifecycle/harness.ts"
 import { begunItem, end, manual, tell, words } from "../lifecycle/speech.ts"
 
@@ -104,4 +107,65 @@ describe("once", () => {
       }),
     { mayLogErrors: true }
   )
+
+  scenario(
+    "L12: what was read ahead while the disk was full is kept once and in its order, however much",
+    (app) =>
+      Effect.gen(function* () {
+        yield* manual(app, "t1")
+        yield* tell(app, begunItem("m1"))
+        yield* app.until(({ messages }) => messages.some(({ role }) => role === "assistant"))
+        const full = yield* Effect.forkChild(app.failAt(1, "disk full"), { startImmediately: true })
+        const said = Array.from({ length: 3 * aheadMax }, (_, n) => `word ${n}, `)
+        const noted = [1, 2, 3].map((n) => `note ${n}`)
+        // It is held back until there is room on the disk.
+        yield* Effect.forkChild(
+          Effect.gen(function* () {
+            for (const word of said) yield* tell(app, words("m1", word))
+            for (const message of noted) yield* tell(app, () => ({ type: "notice", message }))
+            yield* tell(app, end("completed"))
+          })
+        )
+        const view = yield* app.passUntil(isSettled("t1"))
+        assert.isDefined(full.pollUnsafe(), "the disk was full")
+        assert.deepStrictEqual(
+          view.messages.filter(({ role }) => role === "assistant").map(({ text }) => text),
+          [said.join("")]
+        )
+        assert.deepStrictEqual(yield* notes(app), noted)
+      }),
+    { mayLogErrors: true }
+  )
+
+  scenario(
+    "L12: of what a provider said at once the tables refuse the poisoned event alone",
+    (app) =>
+      Effect.gen(function* () {
+        yield* manual(app, "t1")
+        yield* app.use(
+          Effect.gen(function* () {
+            const sql = yield* Writer
+            yield* sql.unsafe(`CREATE TRIGGER poisoned BEFORE INSERT ON events
+              WHEN NEW.type = 'notice.recorded' AND NEW.payload LIKE '%poison%'
+              BEGIN SELECT RAISE(ABORT, 'poisoned'); END`)
+            const mailbox = yield* Effect.flatMap(Mailboxes, (boxes) => boxes.of(thread))
+            const { generation, seen } = mailbox.current().state.session
+            const said = ["one", "poison", "two", "three"].map((message, index) => ({
+              type: "provider" as const,
+              generation,
+              seq: seen + index + 1,
+              event: { type: "notice" as const, message }
+            }))
+            yield* mailbox.hear(said, { type: "provider", generation })
+          })
+        )
+        assert.deepStrictEqual(yield* notes(app), ["one", "two", "three"])
+      }),
+    { mayLogErrors: true }
+  )
 })
+
+const notes = (app: App) =>
+  Effect.map(app.log(), (log) =>
+    log.flatMap(({ event }) => (event.type === "notice.recorded" ? [event.message] : []))
+  )
