@@ -53,8 +53,11 @@ export const createShadow = (database: DatabaseSync) => {
   mergeSegments(database, segments.filling)
 }
 
-/** How many segments of one size the search index gathers before it makes one of them: few are searched faster. */
-const segments = { filling: 16, inUse: 4 } as const
+/**
+ * How many segments of one size the search index gathers before it makes one of them, little by little: few are
+ * searched faster, and many are merged less often. Well below 16, where it would make one of them at once.
+ */
+const segments = { filling: 8, inUse: 4 } as const
 
 const mergeSegments = (database: DatabaseSync, count: number) => {
   const index = shadowOf(searchIndex)
