@@ -9,8 +9,9 @@ import { Context, Effect, Layer, Result, Schema } from "effect"
 import * as fs from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { DatabaseSync } from "node:sqlite"
+import type { DatabaseSync } from "node:sqlite"
 import type { Configured } from "../provider/configured.ts"
+import { looked } from "../store/Connection.ts"
 import { visit } from "./follow.ts"
 import { failed } from "./Outcome.ts"
 import type { CommandFailed } from "./Outcome.ts"
@@ -114,7 +115,7 @@ const databaseCheck = (file: string, known: number): Check => {
     return check("database", "note", "There is no database yet; the first start makes it")
   }
   try {
-    const found = schemaOf(file)
+    const found = looked(file, schemaOf)
     const says = `The database has schema ${found}, and this program knows ${known}`
     return found > known
       ? check("database", "problem", says, "Update this program: it was written by a newer one.")
@@ -129,14 +130,9 @@ const databaseCheck = (file: string, known: number): Check => {
   }
 }
 
-const schemaOf = (file: string): number => {
-  const database = new DatabaseSync(file, { readOnly: true })
-  try {
-    const row = database.prepare("SELECT max(migration_id) AS version FROM migrations").get()
-    return Number(row?.["version"] ?? 0)
-  } finally {
-    database.close()
-  }
+const schemaOf = (database: DatabaseSync): number => {
+  const row = database.prepare("SELECT max(migration_id) AS version FROM migrations").get()
+  return Number(row?.["version"] ?? 0)
 }
 
 interface Look {

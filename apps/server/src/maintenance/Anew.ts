@@ -66,9 +66,9 @@ const middleThread = (database: DatabaseSync): string => {
 const pageBounds = { rows: 16_384, bytes: 32 * 1024 * 1024 } as const
 
 /**
- * Events that are read and folded together: enough that most of what begins among them ends there, too, and is
- * written once; few enough that they are of no use any more when the memory is looked through, which costs more
- * than folding does, and that the log is not held against a checkpoint for long.
+ * Events that are folded together: enough that most of what begins among them ends there, too, and is written once;
+ * few enough that their states are of no use any more when the memory is looked through, which costs more than
+ * folding does.
  */
 const foldedAtOnce = 512
 
@@ -107,7 +107,10 @@ export const readingLog = (database: DatabaseSync, part = allOfIt): (() => Page)
   }
 }
 
-/** Few, because there is no other bound on the bytes of one reading, and a provider's line may have 16 MiB. */
+/**
+ * Few, because there is no other bound on the bytes of one reading, and a provider's line may have 16 MiB. Between
+ * two readings the log is not held against a checkpoint.
+ */
 const readAtOnce = 32
 
 const readingRows = (database: DatabaseSync, { after, upTo }: Part) => {
@@ -170,7 +173,7 @@ const rowOf = ([sequence, stream, version, event_version, payload, text, cause, 
 /** A part of what has to be written for a page, ready to be run. */
 export type Run = () => void
 
-/** The page as single runs, in their order; each one before the next is asked for. */
+/** The page as single runs, in their order; each one before the next is asked for. The tables have to be there. */
 export const runsOf = (database: DatabaseSync, named: Named) => {
   const statementOf = preparing(database, named)
   const runsOfWrite = ({ rows, statement }: Write): ReadonlyArray<Run> =>
@@ -201,14 +204,10 @@ const preparing = (database: DatabaseSync, named: Named) => {
 const addedAtOnce = 64
 
 const indexing = (database: DatabaseSync, named: Named) => {
-  let prepared: { readonly [name in "prompt" | "words" | "add"]: StatementSync } | null = null
+  const prompt = database.prepare(promptId(named))
+  const words = database.prepare(wordsOf(named))
+  const add = database.prepare(addWords(named))
   return function* ({ edited, found }: Words): Generator<Run, void> {
-    // Not before the tables are there.
-    const { add, prompt, words } = (prepared ??= {
-      prompt: database.prepare(promptId(named)),
-      words: database.prepare(wordsOf(named)),
-      add: database.prepare(addWords(named))
-    })
     const prompts = edited.flatMap((cells) => prompt.all(...cells).map(({ id }) => Number(id)))
     const ids = [...new Set([...found.map(Number), ...prompts])].sort((a, b) => a - b)
     for (let from = 0; from < ids.length; from += addedAtOnce) {

@@ -7,6 +7,7 @@ import type { StorageUnavailable } from "@turnkeeper/contracts/Errors"
 import { Clock, Effect } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import { DatabaseSync } from "node:sqlite"
+import { looked } from "../store/Connection.ts"
 import { attempt, unavailable } from "../store/storageFault.ts"
 import { readingLog, runsOf } from "./Anew.ts"
 import { madeByThreads } from "./threads.ts"
@@ -39,7 +40,7 @@ export const fileOf = (sql: SqlClient): Effect.Effect<string, StorageUnavailable
 export const remade = (filename: string): Effect.Effect<Rebuilt, StorageUnavailable> =>
   Effect.gen(function* () {
     const say = yield* sayingShare
-    const { events, unreadable } = yield* (yield* attempt(() => isLong(filename)))
+    const { events, unreadable } = yield* (yield* attempt(() => looked(filename, isLong)))
       ? Effect.andThen(
           leftCleared(filename),
           madeByThreads(
@@ -58,14 +59,8 @@ export const remade = (filename: string): Effect.Effect<Rebuilt, StorageUnavaila
 /** Threads of its own begin to pay from so many events on. */
 const longLog = 100_000
 
-const isLong = (filename: string): boolean => {
-  const database = new DatabaseSync(filename, { readOnly: true })
-  try {
-    return Number(database.prepare("SELECT max(sequence) AS n FROM events").get()?.["n"]) >= longLog
-  } finally {
-    database.close()
-  }
-}
+const isLong = (database: DatabaseSync): boolean =>
+  Number(database.prepare("SELECT max(sequence) AS n FROM events").get()?.["n"]) >= longLog
 
 const remadeHere = (filename: string, told: (share: number) => Effect.Effect<void>) =>
   Effect.acquireUseRelease(

@@ -7,8 +7,8 @@
  */
 import { StorageUnavailable } from "@turnkeeper/contracts/Errors"
 import { Effect, Queue, Semaphore } from "effect"
-import { DatabaseSync } from "node:sqlite"
 import { Worker } from "node:worker_threads"
+import { looked } from "../store/Connection.ts"
 import { attempt } from "../store/storageFault.ts"
 import type { Part } from "./Anew.ts"
 import { halves } from "./Anew.ts"
@@ -27,7 +27,8 @@ export const madeByThreads = (
   told: (counts: Counts) => Effect.Effect<void>
 ): Effect.Effect<Counts, StorageUnavailable> =>
   Effect.gen(function* () {
-    const parts = yield* attempt(() => partsOf(filename))
+    // Only one can write at a time, so that more than two would wait for each other.
+    const parts = yield* attempt(() => looked(filename, halves))
     const threads = yield* Effect.forEach(parts, (part) => started(filename, part))
     const counts = threads.map((): Counts => ({ events: 0, unreadable: 0, share: 0 }))
     const turn = Effect.fnUntraced(function* (thread: Thread, asked: Asked) {
@@ -60,16 +61,6 @@ export const madeByThreads = (
     yield* lend(Effect.andThen(rest, conclude))
     return { ...sumOf(counts), share: 1 }
   }).pipe(Effect.scoped)
-
-/** Only one can write at a time, so that more than two would wait for each other. */
-const partsOf = (filename: string) => {
-  const database = new DatabaseSync(filename, { readOnly: true })
-  try {
-    return halves(database)
-  } finally {
-    database.close()
-  }
-}
 
 const together = { concurrency: "unbounded", discard: true } as const
 

@@ -163,3 +163,15 @@ const undo = (database: DatabaseSync): void => {
     }
   }
 }
+
+// Without Effect SQL
+
+/** One look at the database, by a connection of its own. */
+export const looked = <A>(filename: string, look: (database: DatabaseSync) => A): A => {
+  const database = new DatabaseSync(filename, { readOnly: true })
+  try {
+    return look(database)
+  } finally {
+    database.close()
+  }
+}

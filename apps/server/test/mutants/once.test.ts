@@ -92,18 +92,14 @@ describe("once", () => {
     "L12: what a provider said while the disk was full is kept, in its order",
     (app) =>
       Effect.gen(function* () {
-        yield* manual(app, "t1")
-        yield* tell(app, begunItem("m1"))
-        yield* app.until(({ messages }) => messages.some(({ role }) => role === "assistant"))
-        const full = yield* Effect.forkChild(app.failAt(1, "disk full"), { startImmediately: true })
-        for (const word of ["one ", "two ", "three"]) yield* tell(app, words("m1", word))
-        yield* tell(app, end("completed"))
-        const view = yield* app.passUntil(isSettled("t1"))
-        assert.isDefined(full.pollUnsafe(), "the disk was full")
-        assert.deepStrictEqual(
-          view.messages.filter(({ role }) => role === "assistant").map(({ text }) => text),
-          ["one two three"]
+        const answers = yield* answersOverFullDisk(
+          app,
+          Effect.gen(function* () {
+            for (const word of ["one ", "two ", "three"]) yield* tell(app, words("m1", word))
+            yield* tell(app, end("completed"))
+          })
         )
+        assert.deepStrictEqual(answers, ["one two three"])
       }),
     { mayLogErrors: true }
   )
@@ -112,26 +108,20 @@ describe("once", () => {
     "L12: what was read ahead while the disk was full is kept once and in its order, however much",
     (app) =>
       Effect.gen(function* () {
-        yield* manual(app, "t1")
-        yield* tell(app, begunItem("m1"))
-        yield* app.until(({ messages }) => messages.some(({ role }) => role === "assistant"))
-        const full = yield* Effect.forkChild(app.failAt(1, "disk full"), { startImmediately: true })
         const said = Array.from({ length: 3 * aheadMax }, (_, n) => `word ${n}, `)
         const noted = [1, 2, 3].map((n) => `note ${n}`)
-        // It is held back until there is room on the disk.
-        yield* Effect.forkChild(
-          Effect.gen(function* () {
-            for (const word of said) yield* tell(app, words("m1", word))
-            for (const message of noted) yield* tell(app, () => ({ type: "notice", message }))
-            yield* tell(app, end("completed"))
-          })
+        const answers = yield* answersOverFullDisk(
+          app,
+          // It is held back until there is room on the disk.
+          Effect.forkChild(
+            Effect.gen(function* () {
+              for (const word of said) yield* tell(app, words("m1", word))
+              for (const message of noted) yield* tell(app, () => ({ type: "notice", message }))
+              yield* tell(app, end("completed"))
+            })
+          )
         )
-        const view = yield* app.passUntil(isSettled("t1"))
-        assert.isDefined(full.pollUnsafe(), "the disk was full")
-        assert.deepStrictEqual(
-          view.messages.filter(({ role }) => role === "assistant").map(({ text }) => text),
-          [said.join("")]
-        )
+        assert.deepStrictEqual(answers, [said.join("")])
         assert.deepStrictEqual(yield* notes(app), noted)
       }),
     { mayLogErrors: true }
@@ -163,6 +153,21 @@ describe("once", () => {
       }),
     { mayLogErrors: true }
   )
+})
+
+/** What the answers of a turn say in the end, where the disk is full when `speak` says its words as `m1`. */
+const answersOverFullDisk = Effect.fnUntraced(function* <E, R>(
+  app: App,
+  speak: Effect.Effect<unknown, E, R>
+) {
+  yield* manual(app, "t1")
+  yield* tell(app, begunItem("m1"))
+  yield* app.until(({ messages }) => messages.some(({ role }) => role === "assistant"))
+  const full = yield* Effect.forkChild(app.failAt(1, "disk full"), { startImmediately: true })
+  yield* speak
+  const view = yield* app.passUntil(isSettled("t1"))
+  assert.isDefined(full.pollUnsafe(), "the disk was full")
+  return view.messages.filter(({ role }) => role === "assistant").map(({ text }) => text)
 })
 
 const notes = (app: App) =>
