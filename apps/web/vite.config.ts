@@ -4,6 +4,7 @@
  */
 import react from "@vitejs/plugin-react"
 import { defineConfig } from "vitest/config"
+import shared from "../../scripts/vitestShared.ts"
 
 const server = process.env["TURNKEEPER_URL"] ?? "http://127.0.0.1:4317"
 const proxied = { target: server, changeOrigin: true, rewriteWsOrigin: true, ws: true }
@@ -11,10 +12,7 @@ const proxied = { target: server, changeOrigin: true, rewriteWsOrigin: true, ws:
 export default defineConfig({
   plugins: [react()],
   server: { proxy: { "/auth": proxied, "/rpc": proxied } },
-  test: {
-    // A condition on a page of a busy machine: it is waited for, its time is never what is tested.
-    expect: { poll: { timeout: 20_000 } }
-  },
+  ...shared,
   build: {
     // The server's rules for a page allow files only: nothing may end up inside of another file.
     assetsInlineLimit: 0,

@@ -457,7 +457,6 @@ describe("a kernel with one rule broken on purpose", () => {
 
   it.for([small, ownTurns, inside, two, { ...inside, items: 2, requests: 0 }])(
     "is all that is caught: within the same bounds %j the true kernel keeps every law",
-    { timeout: 60_000 },
     (bounds) => {
       expect(explore(bounds, { statesMax: 60_000 })).toMatchObject({ complete: true, violations: [] })
     }

@@ -29,7 +29,7 @@ const until = (what: string, holds: () => boolean) =>
     Effect.retry({ times: 400, schedule: Schedule.spaced("20 millis") })
   )
 
-describe("a turn is a prompt that is not answered", { timeout: 30_000 }, () => {
+describe("a turn is a prompt that is not answered", () => {
   it.live("it begins with the agent's first words and ends with the answer; nothing of it comes behind", () =>
     Effect.gen(function* () {
       const one = yield* session(yield* makeWorld())
@@ -137,7 +137,7 @@ describe("a turn is a prompt that is not answered", { timeout: 30_000 }, () => {
   )
 })
 
-describe("an interrupt", { timeout: 30_000 }, () => {
+describe("an interrupt", () => {
   it.live.each(["cancelled", "end_turn", "error", "first is lost"] as const)(
     "ends the turn as interrupted, also where the answer to it is: %s",
     (cancel) =>
@@ -191,7 +191,7 @@ describe("an interrupt", { timeout: 30_000 }, () => {
   )
 })
 
-describe("a permission", { timeout: 30_000 }, () => {
+describe("a permission", () => {
   it.live("is offered with the decisions that the agent's options mean, by their kinds", () =>
     Effect.gen(function* () {
       const permissions = ["reject_always", "allow_always", "allow_once", "reject_once"]
@@ -275,7 +275,7 @@ describe("a permission", { timeout: 30_000 }, () => {
   )
 })
 
-describe("a permission in full access", { timeout: 30_000 }, () => {
+describe("a permission in full access", () => {
   it.live("that ends planning is the user's to give all the same", () =>
     Effect.gen(function* () {
       const world = yield* makeWorld({ toolKind: "switch_mode" })
@@ -287,7 +287,7 @@ describe("a permission in full access", { timeout: 30_000 }, () => {
   )
 })
 
-describe("a question", { timeout: 30_000 }, () => {
+describe("a question", () => {
   it.live("is a form, answered in the types that it asks for", () =>
     Effect.gen(function* () {
       const one = yield* session(yield* makeWorld())
@@ -322,7 +322,7 @@ describe("a question", { timeout: 30_000 }, () => {
   )
 })
 
-describe("what an agent says", { timeout: 30_000 }, () => {
+describe("what an agent says", () => {
   it.live("becomes one item per run of text, thought apart from answer", () =>
     Effect.gen(function* () {
       const one = yield* session(yield* makeWorld())
@@ -467,7 +467,7 @@ describe("what an agent says", { timeout: 30_000 }, () => {
   )
 })
 
-describe("a conversation", { timeout: 30_000 }, () => {
+describe("a conversation", () => {
   it.live("is taken up by resuming, where the agent can; nothing of it is said again", () =>
     Effect.gen(function* () {
       const world = yield* makeWorld()
@@ -583,7 +583,7 @@ const option = (id: string, category: string | null, values: ReadonlyArray<strin
   options: values.map((value) => ({ value, name: value }))
 })
 
-describe("what the user allows", { timeout: 30_000 }, () => {
+describe("what the user allows", () => {
   it.live("is said by the agent's modes, whatever channel they have, and only where it changes", () =>
     Effect.gen(function* () {
       const world = yield* makeWorld({ modes: ["agent", "read-only", "agent-full-access", "plan"] })
@@ -710,7 +710,7 @@ describe("what the user allows", { timeout: 30_000 }, () => {
   )
 })
 
-describe("an attachment", { timeout: 30_000 }, () => {
+describe("an attachment", () => {
   const attachment = (source: string, mediaType = "image/png") => [{ name: "a.png", mediaType, source }]
 
   it.live("goes as its bytes where the agent takes pictures, else as a link", () =>
@@ -747,7 +747,7 @@ describe("an attachment", { timeout: 30_000 }, () => {
   )
 })
 
-describe("signing in", { timeout: 30_000 }, () => {
+describe("signing in", () => {
   it.live("is asked for with the agent's own words, and found out by the next look", () =>
     Effect.gen(function* () {
       const world = yield* makeWorld({ needsSignIn: true })
@@ -768,7 +768,7 @@ describe("signing in", { timeout: 30_000 }, () => {
   )
 })
 
-describe("a probe", { timeout: 30_000 }, () => {
+describe("a probe", () => {
   it.live.each([
     ["no command", { command: "" }, "not_installed"],
     ["a program that is not there", { command: "no-such-program-anywhere" }, "not_installed"],
@@ -820,7 +820,7 @@ describe("a probe", { timeout: 30_000 }, () => {
   )
 })
 
-describe("the process", { timeout: 30_000 }, () => {
+describe("the process", () => {
   it.live("is one per session, and a stop ends it with all that it started, end of input or not", () =>
     Effect.gen(function* () {
       const world = yield* makeWorld({ ignoresEnd: true })

@@ -17,7 +17,7 @@ import { policyOf, uuidOf } from "../src/settings.ts"
 
 const folder = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "claude-parts-"))),
-  (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
+  (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true, maxRetries: 5 }))
 )
 
 const prompt = (uuid: string): Line => ({ type: "user", uuid, promptId: uuid, message: { content: "do it" } })

@@ -127,7 +127,7 @@ const main = (binary: string | undefined): void => {
     )
     console.log(`${types.size} types`)
   } finally {
-    rmSync(printed, { recursive: true, force: true })
+    rmSync(printed, { recursive: true, force: true, maxRetries: 5 })
   }
 }
 

@@ -20,7 +20,7 @@ const make = (ends: Pick<Wire, "transport">, options: Partial<Codex.CodexOptions
   Effect.gen(function* () {
     const ledgerDirectory = yield* Effect.acquireRelease(
       Effect.sync(() => mkdtempSync(join(tmpdir(), "codex-ledger-"))),
-      (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
+      (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true, maxRetries: 5 }))
     )
     return yield* Codex.make({
       instanceId,

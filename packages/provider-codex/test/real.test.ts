@@ -57,7 +57,7 @@ const killedAt = Effect.fnUntraced(function* (
   return { resume: cursor, found: evidence.type === "found" }
 })
 
-describe.skipIf(binary === undefined)("codex (set TURNKEEPER_CODEX_BIN to run)", { timeout: 60_000 }, () => {
+describe.skipIf(binary === undefined)("codex (set TURNKEEPER_CODEX_BIN to run)", () => {
   it.live("B11: remembers the conversation after its process was killed", () =>
     Effect.gen(function* () {
       const { world, provider } = yield* start

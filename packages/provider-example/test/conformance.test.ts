@@ -27,7 +27,7 @@ const driver: Driver<Subject> = {
   make: Effect.gen(function* () {
     const directory = yield* Effect.acquireRelease(
       Effect.sync(() => mkdtempSync(join(tmpdir(), "example-"))),
-      (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
+      (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true, maxRetries: 5 }))
     )
     const ledgerDirectory = join(directory, "processes")
     const provider = yield* Example.make({

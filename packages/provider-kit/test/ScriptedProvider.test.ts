@@ -574,7 +574,7 @@ describe("a provider that outlives the server", () => {
 describe("the record in files", () => {
   const inDirectory = Effect.acquireRelease(
     Effect.sync(() => mkdtempSync(join(tmpdir(), "turnkeeper-record-"))),
-    (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
+    (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }))
   )
 
   it.effect("is there again after the process was killed: what arrived, what ended, what was cut", () =>

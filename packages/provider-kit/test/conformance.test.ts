@@ -39,7 +39,7 @@ describe("the scripted provider, remembering in memory", () => {
 
 describe("the scripted provider, remembering in files", () => {
   const directory = mkdtempSync(join(tmpdir(), "turnkeeper-record-"))
-  process.on("exit", () => rmSync(directory, { recursive: true, force: true }))
+  process.on("exit", () => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }))
   conformance("scripted", driver({}, directory), it)
 })
 

@@ -12,10 +12,6 @@ import * as ProcessLedger from "../src/ProcessLedger.ts"
 import { ensureGone, isAlive, listensOn, marked, startTimeOf } from "../src/processes.ts"
 import type { ProcessId } from "../src/processes.ts"
 import { markName, optionsIn } from "./fixtures/listening.ts"
-import { vi } from "vitest"
-
-// Programs are started and ended for real.
-vi.setConfig({ testTimeout: 20_000 })
 
 /** A data directory of its own; whatever was started from it is gone with the test. */
 const world = Effect.gen(function* () {

@@ -15,7 +15,7 @@ it.live("every prompt acknowledged before a SIGKILL is in the record, once", () 
   Effect.gen(function* () {
     const recordDirectory = yield* Effect.acquireRelease(
       Effect.sync(() => mkdtempSync(join(tmpdir(), "turnkeeper-record-"))),
-      (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
+      (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }))
     )
     const acknowledged = yield* Effect.promise((signal) => killedAfter(50, recordDirectory, signal))
     assert.ok(acknowledged.length >= 50)

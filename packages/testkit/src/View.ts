@@ -187,7 +187,7 @@ export class View {
   }
 
   /** Resolves as soon as the predicate holds; rejects at the deadline, or when nothing can come any more. */
-  until(predicate: (view: View) => boolean, deadlineMs = 15_000): Promise<void> {
+  until(predicate: (view: View) => boolean, deadlineMs = 30_000): Promise<void> {
     if (predicate(this)) return Promise.resolve()
     return new Promise((resolve, reject) => {
       const finish = (act: () => void) => {

@@ -28,7 +28,7 @@ let world: ClaudeWorld
 
 const claude = field(() => world)
 
-describe.skipIf(sdk === "")("field failures with the real Claude", { timeout: 60_000 }, () => {
+describe.skipIf(sdk === "")("field failures with the real Claude", () => {
   beforeAll(async () => {
     world = await ClaudeWorld.open({ sdk })
   }, deadlineMs)

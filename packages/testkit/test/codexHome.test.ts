@@ -9,7 +9,7 @@ let directory = ""
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), "codex-home-"))
 })
-afterEach(() => rm(directory, { recursive: true, force: true }))
+afterEach(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }))
 
 it("points Codex at the fake model, without a key, and asks for approvals", async () => {
   const home = await writeCodexHome(join(directory, "home"), { modelUrl: "http://127.0.0.1:1234" })

@@ -26,7 +26,7 @@ describe("the points of a run", () => {
   })
 })
 
-describe("a server that is killed at a named point", { timeout: patienceMs }, () => {
+describe("a server that is killed at a named point", () => {
   let root: string
   let record: string
   let files: PointFiles
@@ -44,11 +44,11 @@ describe("a server that is killed at a named point", { timeout: patienceMs }, ()
       program: [join(import.meta.dirname, "../src/crash/armed.ts"), "serve"],
       env: { [directoryVariable]: points }
     })
-  }, patienceMs)
+  })
   afterEach(async () => {
     await server.dispose()
     rmSync(root, { recursive: true, force: true, maxRetries: 5 })
-  }, patienceMs)
+  })
 
   /** A message is under way when the server kills itself at the point. */
   const dieAt = async (name: Point["name"], at = 1) => {
@@ -57,7 +57,7 @@ describe("a server that is killed at a named point", { timeout: patienceMs }, ()
     files.arm({ name, at })
     server.signal("SIGUSR2")
     // A signal and a message may come in either order.
-    await expect.poll(files.isWaiting, { timeout: patienceMs }).toBe(false)
+    await expect.poll(files.isWaiting).toBe(false)
     const message = chat.begin("[[slow:20]]").catch(() => null)
     expect(await server.exited).toEqual({ code: null, signal: "SIGKILL" })
     expect(files.takeHit()).toEqual({ name, at })

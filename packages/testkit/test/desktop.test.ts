@@ -39,7 +39,7 @@ afterEach(async () => {
   children.clear()
   await Promise.all([...seen.values()].map(endProcess))
   seen.clear()
-  rmSync(data, { recursive: true, force: true })
+  rmSync(data, { recursive: true, force: true, maxRetries: 5 })
 })
 
 /** What a child prints, line by line, and how it ends. */
@@ -88,10 +88,7 @@ const desktop = (args: ReadonlyArray<string> = []) =>
     stdio: ["pipe", "pipe", "ignore", "pipe"]
   })
 
-// Each of these starts whole programs, some of them more than once.
-const patient = { timeout: 60_000 }
-
-describe("turnkeeper serve --desktop", patient, () => {
+describe("turnkeeper serve --desktop", () => {
   it("takes its secret from the pipe, says one line, and keeps the secret to itself", async () => {
     const child = desktop()
     const { lines, line, ended } = heard(child)
@@ -191,7 +188,7 @@ const processOf = async (pid: number): Promise<ProcessInfo> => {
   return found
 }
 
-describe("the example's shell", patient, () => {
+describe("the example's shell", () => {
   it("gives a link that signs a window in, once, and the window's ticket opens a socket", async () => {
     const shell = parent()
     const { url, secret } = await heard(shell).line("ready")

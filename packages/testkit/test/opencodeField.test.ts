@@ -19,7 +19,7 @@ let world: OpenCodeWorld
 
 const opencode = field(() => world)
 
-describe.skipIf(binary === "")("field failures with the real OpenCode", { timeout: 60_000 }, () => {
+describe.skipIf(binary === "")("field failures with the real OpenCode", () => {
   beforeAll(async () => {
     world = await OpenCodeWorld.open({ binary })
   }, deadlineMs)

@@ -63,7 +63,7 @@ afterEach(async () => {
     }
   }
   children.clear()
-  rmSync(data, { recursive: true, force: true })
+  rmSync(data, { recursive: true, force: true, maxRetries: 5 })
 })
 
 describe("turnkeeper rebuild", () => {

@@ -393,7 +393,7 @@ const inDirectory = <A, E>(use: (directory: string) => Effect.Effect<A, E>) =>
   Effect.acquireUseRelease(
     Effect.sync(() => mkdtempSync(join(tmpdir(), "turnkeeper-access-"))),
     use,
-    (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
+    (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }))
   )
 
 const accessOn = <A, E>(file: string, use: (access: Access["Service"]) => Effect.Effect<A, E>) =>

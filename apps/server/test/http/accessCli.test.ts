@@ -54,7 +54,7 @@ afterAll(async () => {
   const closed = new Promise((resolve) => server.once("close", resolve))
   server.kill("SIGKILL")
   await closed
-  rmSync(data, { recursive: true, force: true })
+  rmSync(data, { recursive: true, force: true, maxRetries: 5 })
 })
 
 const pairWith = async (link: string, headers: Record<string, string> = { origin: url }) => {

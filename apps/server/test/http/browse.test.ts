@@ -12,7 +12,7 @@ const inDirectory = <A, E, R>(use: (directory: string) => Effect.Effect<A, E, R>
   Effect.acquireUseRelease(
     Effect.sync(() => realpathSync(mkdtempSync(join(tmpdir(), "turnkeeper-browse-")))),
     use,
-    (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
+    (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }))
   )
 
 describe("a folder", () => {

@@ -10,7 +10,7 @@ let directory = ""
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "turnkeeper-log-"))
 })
-afterEach(() => rmSync(directory, { recursive: true, force: true }))
+afterEach(() => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }))
 
 describe("a rotated file", () => {
   const bounds = { bytesMax: 100, files: 3 }

@@ -26,7 +26,7 @@ writeFileSync(join(site, ".vite/manifest.json"), secret)
 writeFileSync(join(root, "secret.txt"), secret)
 symlinkSync(join(root, "secret.txt"), join(site, "link.txt"))
 symlinkSync(root, join(site, "up"))
-afterAll(() => rmSync(root, { recursive: true, force: true }))
+afterAll(() => rmSync(root, { recursive: true, force: true, maxRetries: 5 }))
 
 const html = { accept: "text/html,application/xhtml+xml" }
 

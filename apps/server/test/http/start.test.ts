@@ -19,7 +19,7 @@ afterEach(async () => {
     if (child.exitCode === null && child.signalCode === null && child.kill("SIGKILL")) await closed
   }
   children.clear()
-  rmSync(home, { recursive: true, force: true })
+  rmSync(home, { recursive: true, force: true, maxRetries: 5 })
 })
 
 /** Not a desktop, whatever this machine is; only the scripted provider is found. */

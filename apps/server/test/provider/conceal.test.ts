@@ -232,7 +232,7 @@ describe("a real program that prints its key", () => {
     Effect.gen(function* () {
       const data = yield* Effect.acquireRelease(
         Effect.sync(() => mkdtempSync(join(tmpdir(), "turnkeeper-conceal-"))),
-        (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
+        (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true, maxRetries: 5 }))
       )
       const settings = SettingsFile.parse(Configured.kinds, JSON.stringify({ providers: [program(env)] }))
       const [configured] = yield* Effect.fromResult(settings)

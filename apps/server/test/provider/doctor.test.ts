@@ -60,7 +60,7 @@ afterEach(() => {
   rmSync(data, { recursive: true, force: true, maxRetries: 5 })
 })
 
-describe("turnkeeper doctor", { timeout: 60_000 }, () => {
+describe("turnkeeper doctor", () => {
   it("on a fresh machine nothing is wrong: what is not installed is a note, and nothing is written", async () => {
     const { code, stdout } = await finished("doctor")
     expect(stdout).toContain("ok       scripted: Scripted: Ready")
@@ -141,7 +141,7 @@ describe("turnkeeper doctor", { timeout: 60_000 }, () => {
   })
 })
 
-describe("turnkeeper providers", { timeout: 60_000 }, () => {
+describe("turnkeeper providers", () => {
   it("lists them, and after a refresh those of the changed file", async () => {
     await served()
     expect((await finished("providers")).stdout).toContain("codex  Codex")

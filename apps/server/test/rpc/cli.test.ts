@@ -88,7 +88,7 @@ afterEach(async () => {
   rmSync(data, { recursive: true, force: true, maxRetries: 5 })
 })
 
-describe("turnkeeper serve", { timeout: 30_000 }, () => {
+describe("turnkeeper serve", () => {
   it("says in one line of JSON where it answers, and ends with 0 on SIGTERM, leaving the directory free", async () => {
     const server = await serve()
     const [ready] = jsonLines(server.stdout())
@@ -117,7 +117,7 @@ describe("turnkeeper serve", { timeout: 30_000 }, () => {
   })
 })
 
-describe("exit codes", { timeout: 30_000 }, () => {
+describe("exit codes", () => {
   it("2: wrong usage", async () => {
     expect((await finished("dance")).code).toBe(2)
     expect((await finished("send")).code).toBe(2)
@@ -156,7 +156,7 @@ describe("exit codes", { timeout: 30_000 }, () => {
   })
 })
 
-describe("turnkeeper send", { timeout: 60_000 }, () => {
+describe("turnkeeper send", () => {
   it("prints the answer and nothing else on standard output, and goes on in the same thread", async () => {
     await serve()
     const first = await finished("send", "[[text:It works.]]")
@@ -231,7 +231,7 @@ describe("turnkeeper send", { timeout: 60_000 }, () => {
   })
 })
 
-describe("turnkeeper tail", { timeout: 30_000 }, () => {
+describe("turnkeeper tail", () => {
   it("shows a thread as it goes on, until Ctrl-C", async () => {
     await serve()
     const first = await finished("send", "[[text:One.]]")

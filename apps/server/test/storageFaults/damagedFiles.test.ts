@@ -46,7 +46,7 @@ const started = (directory: string) =>
         }
         child.stdout.on("data", hear)
         child.stderr.on("data", hear)
-        child.once("exit", () => fs.rmSync(config, { recursive: true, force: true }))
+        child.once("exit", () => fs.rmSync(config, { recursive: true, force: true, maxRetries: 5 }))
         child.once("exit", (code) => resolve({ refusal: answered ? null : (code ?? -1), words }))
       })
   )

@@ -15,7 +15,7 @@ export const canMount = ((): boolean => {
   const directory = mkdtempSync(join(tmpdir(), "turnkeeper-mount-"))
   const mounted = mount(directory)
   if (mounted) run("umount", directory)
-  rmSync(directory, { recursive: true, force: true })
+  rmSync(directory, { recursive: true, force: true, maxRetries: 5 })
   return mounted
 })()
 
@@ -45,7 +45,7 @@ export const smallDisk = Effect.acquireRelease(
     Effect.sync(() => {
       // A file that is still open keeps the file system busy: lazily, it goes with its last user.
       run("umount", "-l", directory)
-      rmSync(directory, { recursive: true, force: true })
+      rmSync(directory, { recursive: true, force: true, maxRetries: 5 })
     })
 )
 

@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest"
 import { composer, enabled, launch, openPage, openWorld, say, threadIdOf } from "./rig.ts"
 import type { World } from "./rig.ts"
 
-describe.skipIf(!enabled)("the web client", { timeout: 60_000 }, () => {
+describe.skipIf(!enabled)("the web client", () => {
   let browser: Browser
   let world: World
   let context: BrowserContext

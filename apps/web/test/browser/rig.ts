@@ -110,7 +110,7 @@ export const openWorld = async (browser: Browser, options: WorldOptions = {}): P
     dispose: async () => {
       await Promise.all(contexts.map((context) => context.close()))
       await server.dispose()
-      await rm(directory, { recursive: true, force: true })
+      await rm(directory, { recursive: true, force: true, maxRetries: 5 })
     }
   }
 }

@@ -118,7 +118,7 @@ export const start = async (options: FakeModelOptions = {}): Promise<RunningFake
     promptsSeen: (marker) => memory.turnsOf(marker),
     markers: () => memory.markers(),
     contextTexts: (marker) => memory.contextTexts(marker),
-    waitFor: (predicate, deadlineMs = 10_000) => memory.waitFor(predicate, deadlineMs),
+    waitFor: (predicate, deadlineMs = 30_000) => memory.waitFor(predicate, deadlineMs),
     close: () => {
       closed ??= new Promise((resolve) => {
         memory.close()

@@ -87,7 +87,7 @@ const limits = {
   frameBytes: 64 * 1024 * 1024,
   callsWaiting: 10_000,
   buffer: 50_000,
-  deadlineMs: 10_000
+  deadlineMs: 30_000
 } as const
 
 /** `url`: the server's own, `http://127.0.0.1:PORT`. A null token sends no credential. */

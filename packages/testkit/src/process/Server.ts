@@ -129,7 +129,7 @@ const start = async (options: ServerOptions, seen: Map<number, ProcessInfo>): Pr
   })
   const stderr = collect(child)
   const exited = exitOf(child)
-  const ready = await readyLine(child, exited, stderr, options.readyMs ?? 20_000)
+  const ready = await readyLine(child, exited, stderr, options.readyMs ?? 40_000)
 
   const children = async () => {
     const found = await descendants(ready.pid)
@@ -141,11 +141,13 @@ const start = async (options: ServerOptions, seen: Map<number, ProcessInfo>): Pr
   }
   const token = async () => (await readFile(join(dataDirectory, "token"), "utf8")).trim()
   const kill = async () => {
+    // It stands still while they are counted: one that it starts after that would outlive the test.
+    child.kill("SIGSTOP")
     await children()
     child.kill("SIGKILL")
     return exited
   }
-  const terminate = async (deadlineMs = 10_000) => {
+  const terminate = async (deadlineMs = 20_000) => {
     await children()
     child.kill("SIGTERM")
     const late = setTimeout(() => child.kill("SIGKILL"), deadlineMs)

@@ -49,7 +49,7 @@ export const endProcess = async (one: Pick<ProcessInfo, "pid" | "started">): Pro
  * Resolves when this process has ended. The system tells only a parent about that, so it is asked again
  * and again; after the deadline that is an error.
  */
-export const gone = async (one: Pick<ProcessInfo, "pid" | "started">, deadlineMs = 10_000): Promise<void> => {
+export const gone = async (one: Pick<ProcessInfo, "pid" | "started">, deadlineMs = 30_000): Promise<void> => {
   const deadline = performance.now() + deadlineMs
   while (await isAlive(one)) {
     if (performance.now() > deadline) throw new Error(`Process ${one.pid} still runs after ${deadlineMs} ms.`)

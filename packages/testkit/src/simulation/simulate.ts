@@ -61,7 +61,7 @@ export const simulate = async (plan: Plan): Promise<Outcome> => {
   try {
     return await new Run(plan, directory).all()
   } finally {
-    rmSync(directory, { recursive: true, force: true })
+    rmSync(directory, { recursive: true, force: true, maxRetries: 5 })
   }
 }
 
