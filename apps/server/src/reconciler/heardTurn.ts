@@ -9,7 +9,7 @@ import type { ThreadEvent } from "@turnkeeper/domain/thread/Event"
 import type { OpenTurn, ThreadState } from "@turnkeeper/domain/thread/State"
 import type { HeardTurn } from "@turnkeeper/provider-kit/Provider"
 import { Effect } from "effect"
-import type { Standing } from "../engine/Mailbox.ts"
+import type { Standing } from "../engine/Letter.ts"
 import type { EventLog } from "../store/EventLog.ts"
 import { isThreadRecord } from "../store/EventLog.ts"
 

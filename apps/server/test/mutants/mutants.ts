@@ -28,7 +28,7 @@ const simulated = (plan: string) => ({
 export const mutants: ReadonlyArray<Mutant> = [
   {
     breaks: "the reactor is not woken by a commit",
-    file: "engine/Mailbox.ts",
+    file: "engine/standing.ts",
     find: "if (logged > 0) around.changed(threadId)",
     put: "",
     caughtBy: delivery,
@@ -228,15 +228,15 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     breaks: "a provider's word that met a full disk is dropped",
-    file: "engine/Mailbox.ts",
-    find: "      letter.lane.unshift(letter)\n",
+    file: "engine/carrying.ts",
+    find: "      lanes.putBack([letter])\n",
     put: "      letter.done(Exit.succeed(null))\n",
     caughtBy: "mutants/once.test.ts",
     test: "L12: what a provider said while the disk was full is kept, in its order"
   },
   {
     breaks: "the user waits behind what the provider has said",
-    file: "engine/Mailbox.ts",
+    file: "engine/Lanes.ts",
     find: "const providersTurn = overtaken >= overtakeMax && provider.length > 0",
     put: "const providersTurn = provider.length > 0",
     caughtBy: "lifecycle/progress.test.ts",
@@ -244,7 +244,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     breaks: "a repeated command is decided anew",
-    file: "engine/Mailbox.ts",
+    file: "engine/Letter.ts",
     find: "if (stored !== null) return yield* verdict(state, [], cause, receipt)",
     put: "",
     caughtBy: delivery,
@@ -252,8 +252,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     breaks: "a commit that was denied and is there leaves its thread in the past",
-    file: "engine/Mailbox.ts",
-    find: "if (committed.version > version) return reread(letter, () => concluded(letter, answer))",
+    file: "engine/standing.ts",
+    find: "if (committed.version > version) return reread(answer, then)",
     put: "if (committed.version > version) standing = { state: after, version: committed.version }",
     ...simulated("a denied command that came twice")
   },
@@ -320,21 +320,21 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     breaks: "letters that must not be lost are refused like a command when the storage fails",
-    file: "engine/Mailbox.ts",
+    file: "engine/carrying.ts",
     find: "const trouble = letter.patient ? storageTrouble(exit) : null",
     put: "const trouble = null as any",
     ...simulated("an end that met a full disk")
   },
   {
     breaks: "a command whose commit was denied is forgotten, although it is there",
-    file: "engine/Mailbox.ts",
+    file: "engine/carrying.ts",
     find: "else if (storageTrouble(exit) !== null) lookLater()",
     put: "",
     ...simulated("a denied command that is there")
   },
   {
     breaks: "who follows a thread is not told of a commit that was denied and is there",
-    file: "engine/Mailbox.ts",
+    file: "engine/standing.ts",
     find: "        around.missed(threadId)\n",
     put: "",
     ...simulated("a commit that nobody heard of")
