@@ -43,31 +43,36 @@ export const keepServer = (options) => {
     // Another one for each start: nothing of an earlier server is good for this one.
     secret = randomBytes(32).toString("base64url")
     const startedAt = performance.now()
-    child = spawn(
+    const started = spawn(
       options.command,
       [...options.args, "serve", "--desktop", "--data", options.dataDirectory, ...(options.serverArgs ?? [])],
       // The secret goes through standard input, where nobody else can read it, and the pipe stays open: the
       // server ends when it closes, so also when this process is killed.
       { env: options.env ?? process.env, stdio: ["pipe", "pipe", options.stderr ?? "inherit"] }
     )
-    const late = setTimeout(() => child.kill("SIGKILL"), bounds.readyMillis)
-    child.stdin.on("error", () => {})
-    child.stdin.write(`${secret}\n`)
+    child = started
+    const late = setTimeout(() => started.kill("SIGKILL"), bounds.readyMillis)
+    started.stdin.on("error", () => {})
+    started.stdin.write(`${secret}\n`)
     let line = null
-    createInterface({ input: child.stdout }).once("line", (text) => {
+    createInterface({ input: started.stdout }).once("line", (text) => {
       clearTimeout(late)
       line = parse(text)
       if (line?.event === "ready" && !isStopping)
         become({ type: "ready", url: line.url, pid: line.pid, secret })
     })
+    let isOver = false
     const ended = (how) => {
+      if (isOver) return
+      isOver = true
       clearTimeout(late)
       child = null
       afterEnd(line, how, performance.now() - startedAt)
     }
-    child.once("error", (error) => ended(error.message))
+    // Without a number it was never started; Node may say that it is closed besides.
+    started.on("error", (error) => started.pid === undefined && ended(error.message))
     // After "close" everything that it printed was read.
-    child.once("close", (code, signal) => ended(signal ?? `code ${code}`))
+    started.once("close", (code, signal) => ended(signal ?? `code ${code}`))
   }
 
   const afterEnd = (line, how, ranMillis) => {

@@ -196,7 +196,11 @@ export class View {
         act()
       }
       const check = () => {
-        if (predicate(this)) return finish(resolve)
+        try {
+          if (predicate(this)) return finish(resolve)
+        } catch (error) {
+          return finish(() => reject(error))
+        }
         if (this.ended !== null) finish(() => reject(this.failure("The subscription has ended")))
       }
       const late = () => finish(() => reject(this.failure(`Not within ${deadlineMs} ms`)))

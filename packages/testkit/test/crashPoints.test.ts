@@ -57,7 +57,7 @@ describe("a server that is killed at a named point", () => {
     files.arm({ name, at })
     server.signal("SIGUSR2")
     // A signal and a message may come in either order.
-    await expect.poll(files.isWaiting).toBe(false)
+    await expect.poll(files.isWaiting, { timeout: patienceMs }).toBe(false)
     const message = chat.begin("[[slow:20]]").catch(() => null)
     expect(await server.exited).toEqual({ code: null, signal: "SIGKILL" })
     expect(files.takeHit()).toEqual({ name, at })

@@ -45,6 +45,8 @@ afterEach(async () => {
 /** What a child prints, line by line, and how it ends. */
 const heard = (child: ChildProcess) => {
   children.add(child)
+  // One that ended before it read what it was told has something better to say than that.
+  for (const pipe of child.stdio) pipe?.on("error", () => {})
   const lines: Array<string> = []
   const waiting: Array<() => void> = []
   const news = () => waiting.splice(0).forEach((wake) => wake())
@@ -247,29 +249,35 @@ describe("the example's shell", () => {
     expect(lines.at(-1)).toBe('{"type":"stopped"}')
   })
 
-  it("gives up on a server that ends again and again, and says what it said", async () => {
+  const untilFailed = async (command: string, args: ReadonlyArray<string>) => {
     const states: Array<ServerState> = []
-    await new Promise<void>((resolve) => {
-      keepServer({
-        command: process.execPath,
-        args: ["-e", 'console.log(JSON.stringify({ event: "failed", code: 1, message: "No luck." }))', "--"],
-        dataDirectory: data,
-        stderr: "ignore",
-        bounds: { backoffMillis: 1, restartsMax: 2 },
-        onState: (state) => {
-          states.push(state)
-          if (state.type === "failed") resolve()
-        }
-      })
+    const failed = Promise.withResolvers<void>()
+    keepServer({
+      command,
+      args,
+      dataDirectory: data,
+      stderr: "ignore",
+      bounds: { backoffMillis: 1, restartsMax: 2 },
+      onState: (state) => {
+        states.push(state)
+        if (state.type === "failed") failed.resolve()
+      }
     })
-    expect(states.map(({ type }) => type)).toEqual([
-      "starting",
-      "waiting",
-      "starting",
-      "waiting",
-      "starting",
-      "failed"
-    ])
+    await failed.promise
+    return states
+  }
+  const thrice = ["starting", "waiting", "starting", "waiting", "starting", "failed"]
+
+  it("gives up on a program that is not there, and counts each start once", async () => {
+    const states = await untilFailed(join(data, "no-such-program"), [])
+    expect(states.map(({ type }) => type)).toEqual(thrice)
+    expect(states.at(-1)).toMatchObject({ reason: expect.stringContaining("ENOENT") as string })
+  })
+
+  it("gives up on a server that ends again and again, and says what it said", async () => {
+    const words = 'console.log(JSON.stringify({ event: "failed", code: 1, message: "No luck." }))'
+    const states = await untilFailed(process.execPath, ["-e", words, "--"])
+    expect(states.map(({ type }) => type)).toEqual(thrice)
     expect(states.at(-1)).toEqual({ type: "failed", reason: "No luck." })
     expect(states.filter(({ type }) => type === "waiting")).toEqual([
       { type: "waiting", reason: "No luck.", waitMillis: 1 },

@@ -197,6 +197,6 @@ describe("subscriptions", () => {
     const stream = await one.subscribe("stream")
     await one.call("ping")
     await expect(collect(stream)).rejects.toBeInstanceOf(ReaderTooSlow)
-    expect(calls.map((call) => call.method)).toContain("unsubscribe")
+    await expect.poll(() => calls.map((call) => call.method)).toContain("unsubscribe")
   })
 })

@@ -18,7 +18,8 @@ import type { View } from "../src/View.ts"
 const program = join(import.meta.dirname, "../../provider-acp/test/fixtures/agent.ts")
 /** By its number it is told from every other command of this machine. */
 const command = `sleep ${80_000 + (process.pid % 9_000)}`
-const waitMs = 40_000
+/** So that what was waited for is told before the test is ended for its time. */
+const waitMs = 18_000
 
 let root = ""
 let server: RunningServer
@@ -43,6 +44,12 @@ interface AtWork {
   readonly running: ProcessInfo
 }
 
+/** An agent that was only asked what it can do looks the same: the one that runs the command is above it. */
+const above = (one: ProcessInfo | undefined): ReadonlyArray<ProcessInfo> => {
+  const parent = left.find(({ pid }) => pid === one?.parent)
+  return parent === undefined ? [] : [parent, ...above(parent)]
+}
+
 /** A turn whose command runs. */
 const atWork = async (): Promise<AtWork> => {
   const client = await server.connect()
@@ -51,9 +58,13 @@ const atWork = async (): Promise<AtWork> => {
   const view = await openView(client, threadId)
   for (const until = performance.now() + waitMs; performance.now() < until; await setTimeout(20)) {
     left = await server.children()
-    const agent = left.find((one) => one.command.includes(program))
     const running = left.find((one) => one.command.startsWith("sleep ") && one.command.endsWith(command))
-    if (agent !== undefined && running !== undefined) return { view, turnId, agent, running }
+    const agent = above(running).find((one) => one.command.includes(program))
+    if (agent !== undefined && running !== undefined) {
+      // Else the server may not have read yet that the agent took the message.
+      await view.until((seen) => seen.turn(turnId)?.state === "running", waitMs)
+      return { view, turnId, agent, running }
+    }
   }
   throw new Error(`Its command does not run: ${JSON.stringify(left)} ${server.stderr()}`)
 }

@@ -131,7 +131,10 @@ const start = async (options: ServerOptions, seen: Map<number, ProcessInfo>): Pr
   const exited = exitOf(child)
   const ready = await readyLine(child, exited, stderr, options.readyMs ?? 40_000)
 
+  const hasEnded = () => child.exitCode !== null || child.signalCode !== null
   const children = async () => {
+    // Its number may be another program's by now.
+    if (hasEnded()) return []
     const found = await descendants(ready.pid)
     for (const one of found) seen.set(one.pid, one)
     return found
@@ -143,8 +146,11 @@ const start = async (options: ServerOptions, seen: Map<number, ProcessInfo>): Pr
   const kill = async () => {
     // It stands still while they are counted: one that it starts after that would outlive the test.
     child.kill("SIGSTOP")
-    await children()
-    child.kill("SIGKILL")
+    try {
+      await children()
+    } finally {
+      child.kill("SIGKILL")
+    }
     return exited
   }
   const terminate = async (deadlineMs = 20_000) => {
@@ -169,7 +175,7 @@ const start = async (options: ServerOptions, seen: Map<number, ProcessInfo>): Pr
     kill,
     terminate,
     restart: async () => {
-      if (child.exitCode === null && child.signalCode === null) {
+      if (!hasEnded()) {
         throw new Error("A server that still runs can not be started again on its data.")
       }
       return start(options, seen)

@@ -14,7 +14,7 @@ import { ProviderInstanceId, ProviderTurnId } from "@turnkeeper/domain/ids"
 import type { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
 import { isSettled } from "@turnkeeper/domain/thread/lifecycle"
 import type { ThreadState } from "@turnkeeper/domain/thread/State"
-import { existsSync, mkdtempSync, rmSync } from "node:fs"
+import { accessSync, constants, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { isDeepStrictEqual } from "node:util"
@@ -53,11 +53,19 @@ const violationsMax = 20
 const tellingMs = 5_000
 const momentStepsMax = 400
 const tellingStepMs = 2 * limits.shellGatherMillis
+
 /** A file is a file; in memory, where the machine has such a place, no run waits for a disk. */
-const memory = "/dev/shm"
+const place = (memory = "/dev/shm") => {
+  try {
+    accessSync(memory, constants.W_OK)
+    return memory
+  } catch {
+    return tmpdir()
+  }
+}
 
 export const simulate = async (plan: Plan): Promise<Outcome> => {
-  const directory = mkdtempSync(join(existsSync(memory) ? memory : tmpdir(), "turnkeeper-simulation-"))
+  const directory = mkdtempSync(join(place(), "turnkeeper-simulation-"))
   try {
     return await new Run(plan, directory).all()
   } finally {
