@@ -10,6 +10,7 @@ import { ServerFailed } from "../process/Server.ts"
 import type { RunningServer } from "../process/Server.ts"
 import { isAlive } from "../process/tree.ts"
 import type { ProcessInfo } from "../process/tree.ts"
+import { openView } from "../View.ts"
 import type { View } from "../View.ts"
 import type { Link } from "./Link.ts"
 import { isOfStart, pointOf } from "./points.ts"
@@ -176,10 +177,13 @@ export class Killer {
     const stops = open.map(async ({ view, turnIds }) => {
       const { threadId } = view
       await this.stop(threadId)
-      const areSettled = () => turnIds.every((turnId) => view.isSettled(turnId))
-      await view.until(areSettled, settleMs).catch(() => {
-        this.violations.push(`L9: ${threadId} was stopped, and is not settled after ${settleMs} ms`)
+      // Not the user's own view: one that was left, or has lost its connection, hears of nothing any more.
+      const seen = await openView(this.client, threadId, { tail: 500 })
+      const areSettled = () => turnIds.every((turnId) => seen.isSettled(turnId))
+      await seen.until(areSettled, settleMs).catch((error: Error) => {
+        this.violations.push(`L9: ${threadId} was stopped, and is not settled: ${error.message}`)
       })
+      await seen.close()
     })
     await Promise.all(stops)
   }
