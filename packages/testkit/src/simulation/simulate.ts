@@ -55,7 +55,8 @@ const momentStepsMax = 400
 const tellingStepMs = 2 * limits.shellGatherMillis
 
 /** A file is a file; in memory, where the machine has such a place, no run waits for a disk. */
-const place = (memory = "/dev/shm") => {
+const place = () => {
+  const memory = "/dev/shm"
   try {
     accessSync(memory, constants.W_OK)
     return memory
