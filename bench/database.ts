@@ -11,6 +11,7 @@ import { ProviderTurnId } from "@turnkeeper/domain/ids"
 import type { ThreadId } from "@turnkeeper/domain/ids"
 import type { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
 import { Effect } from "effect"
+import { open } from "node:fs/promises"
 import { running, threadIds, withRunningTurns } from "./engine.ts"
 import { voiceOf } from "./growth.ts"
 import { item, makeSpeaker, userTurn } from "./speaker.ts"
@@ -61,6 +62,14 @@ export const makeDatabase = async (
       )
     })
   )
+  await onDisk(database)
+}
+
+/** Else it is written while something else is measured. */
+const onDisk = async (file: string) => {
+  const handle = await open(file, "r+")
+  await handle.sync()
+  await handle.close()
 }
 
 /** Items of each thread: the short one, the long one, the rest. */

@@ -7,11 +7,10 @@
  * `TURNKEEPER_BENCH_EVENTS` and `TURNKEEPER_BENCH_BYTES` make a smaller one; `TURNKEEPER_BENCH_DATA` takes the data
  * directory that `npm run database` has made with those figures, and changes it.
  */
+import type { RebuildItem } from "@turnkeeper/contracts/Maintenance"
 import { CommandId, MessageId, ThreadId, TurnId } from "@turnkeeper/domain/ids"
 import { Engine } from "@turnkeeper/server/engine/Engine"
 import { Mailboxes } from "@turnkeeper/server/engine/Mailboxes"
-import { Rebuild } from "@turnkeeper/server/maintenance/Rebuild"
-import { ThreadView } from "@turnkeeper/server/projection/ThreadView"
 import { eventBytes } from "@turnkeeper/server/store/EventLog"
 import { Chat } from "@turnkeeper/testkit/Chat"
 import type { Client } from "@turnkeeper/testkit/jsonrpc/Client"
@@ -41,7 +40,9 @@ const plan = {
 const given = process.env["TURNKEEPER_BENCH_DATA"]
 const longItems = longItemsOf(plan)
 const threads = 50
-const askEveryMs = 5
+const askEveryMs = 100
+/** Before the tables are made anew, the same is asked of a server that does nothing else. */
+const quietMs = 5_000
 const [short, long] = [ThreadId.make("thread-1"), ThreadId.make("thread-2")]
 const targets = {
   open: { ms: 50, bytes: 1024 * 1024 },
@@ -73,7 +74,7 @@ const measured = async (directory: string): Promise<ReadonlyArray<Figure>> => {
     ...(await opening(directory)),
     ...(await starting(directory)),
     ...(await loaded(directory)),
-    ...(await rebuilding("large.rebuild", database)),
+    ...(await rebuilding("large.rebuild", directory)),
     ...(await ordinary())
   ]
 }
@@ -173,36 +174,23 @@ const one = (database: string, sql: string): number => {
 /** The same with outputs as most have them: what an event costs where its length does not decide. */
 const ordinary = (): Promise<ReadonlyArray<Figure>> =>
   inDirectory(async (directory) => {
-    const database = join(directory, "turnkeeper.db")
-    const events = Math.round(plan.events * 0.3)
-    await makeDatabase(database, { ...plan, events, bytes: events * ordinaryBytes })
-    return rebuilding("large.rebuild.ordinary", database)
+    const data = join(directory, "data")
+    await mkdir(data)
+    const { events } = plan
+    await makeDatabase(join(data, "turnkeeper.db"), { ...plan, bytes: events * ordinaryBytes })
+    return rebuilding("large.rebuild.ordinary", directory)
   })
 
 /** Of the file, for one event. */
 const ordinaryBytes = 600
 
-/** All tables from the log, while a reader asks for a page again and again; against reading the log alone. */
-const rebuilding = async (name: string, database: string): Promise<ReadonlyArray<Figure>> => {
-  const { provider } = makeSpeaker(new Map())
-  const { answers, perSecond } = await running({ database, provider }, () =>
-    Effect.gen(function* () {
-      const view = yield* ThreadView
-      const answers: Array<number> = []
-      const asking = yield* Effect.gen(function* () {
-        // From when it was to be asked: a reader that has to wait for its turn waits for its answer.
-        const from = performance.now() + askEveryMs
-        yield* Effect.sleep(askEveryMs)
-        yield* view.snapshot(short)
-        answers.push(performance.now() - from)
-      }).pipe(Effect.forever, Effect.forkScoped)
-      const from = performance.now()
-      const rebuilt = yield* (yield* Rebuild).run(() => {})
-      const perSecond = rebuilt.events / ((performance.now() - from) / 1_000)
-      asking.interruptUnsafe()
-      return { answers, perSecond }
-    }).pipe(Effect.scoped)
-  )
+/**
+ * All tables from the log by a server as it is run, for a client that waits for it, while another one opens a
+ * thread again and again; against reading the log alone.
+ */
+const rebuilding = async (name: string, directory: string): Promise<ReadonlyArray<Figure>> => {
+  const { answers, before, perSecond } = await rebuilt(directory)
+  const database = join(directory, "data/turnkeeper.db")
   const bare = parsedPerSecond(database)
   const bytesOfEvent = one(database, `SELECT avg(${eventBytes}) AS value FROM events`)
   return [
@@ -228,10 +216,53 @@ const rebuilding = async (name: string, database: string): Promise<ReadonlyArray
     figure({
       name: `${name}.answer.p99`,
       value: percentile(answers, 0.99),
-      unit: "ms until an answer meanwhile",
-      spread: spreadOf(answers)
+      unit: `ms until thread of ${longItems} items is open meanwhile`,
+      spread: spreadOf(answers),
+      compared: percentile(before, 0.99),
+      against: "ms, right before",
+      ratio: percentile(answers, 0.99) / percentile(before, 0.99)
     })
   ]
+}
+
+const rebuilt = async (directory: string) => {
+  const server = await started(directory)
+  try {
+    const reader = await server.connect()
+    const client = await server.connect()
+    const { answers: before } = await whileAsked(reader, setTimeout(quietMs))
+    const { answers, value: perSecond } = await whileAsked(reader, madeAnew(client))
+    return { before, answers, perSecond }
+  } finally {
+    await server.dispose()
+  }
+}
+
+/** What the reader waits for the newest page of the long thread, again and again until the work is done. */
+const whileAsked = async <A>(reader: Client, work: Promise<A>) => {
+  const answers: Array<number> = []
+  const done = new AbortController()
+  const asking = async () => {
+    while (!done.signal.aborted) {
+      // From when it was to be asked: a reader that has to wait for its turn waits for its answer.
+      const from = performance.now() + askEveryMs
+      await setTimeout(askEveryMs)
+      await opened(reader, long)
+      answers.push(performance.now() - from)
+    }
+  }
+  const asked = asking()
+  const value = await work.finally(() => done.abort())
+  await asked
+  return { answers, value }
+}
+
+/** Events per second. */
+const madeAnew = async (client: Client): Promise<number> => {
+  const from = performance.now()
+  const told = await client.subscribe<RebuildItem>("maintenance.rebuild")
+  for await (const { done, events } of told) if (done) return events / ((performance.now() - from) / 1_000)
+  throw new Error("The tables were not made anew.")
 }
 
 const parsedPerSecond = (database: string): number => {

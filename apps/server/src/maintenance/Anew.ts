@@ -29,41 +29,58 @@ export interface Page {
   readonly complete: boolean
 }
 
-/** Streams in the order of their names: behind `after`, up to `upTo` and with it; null: without that end. */
+/** Streams by their names: those behind `after` up to `upTo`, and with it, or all but those. */
 export interface Part {
-  readonly after: string | null
-  readonly upTo: string | null
+  readonly after: string
+  readonly upTo: string
+  readonly between: boolean
 }
-const allOfIt: Part = { after: null, upTo: null }
+const allOfIt: Part = { after: "", upTo: "", between: false }
 
-/** Two parts with about as many events each. A thread's are all in one of them, and nothing is between two threads. */
+/** Two parts with about as many events each. A thread's are all in one of them, and so is every other stream. */
 export const halves = (database: DatabaseSync): ReadonlyArray<Part> => {
-  const upTo = threadStream(middleThread(database))
-  return [
-    { after: null, upTo },
-    { after: upTo, upTo: null }
-  ]
+  const { after, upTo } = halfOf(sizesOf(database))
+  return [true, false].map((between) => ({ after, upTo, between }))
+}
+
+interface Size {
+  readonly stream: string
+  readonly events: number
 }
 
 /** By the tables in use. Where they cannot be read they have to be made anew all the same: then one part is all. */
-const middleThread = (database: DatabaseSync): string => {
+const sizesOf = (database: DatabaseSync): ReadonlyArray<Size> => {
   try {
-    const row = database
-      .prepare(
-        `SELECT thread_id AS id FROM (
-            SELECT thread_id, sum(version) OVER (ORDER BY thread_id) AS so_far, sum(version) OVER () AS total
-            FROM threads
-          ) ORDER BY abs(2 * so_far - total) LIMIT 1`
-      )
-      .get()
-    return String(row?.["id"] ?? "")
+    return database
+      .prepare("SELECT thread_id AS id, version FROM threads ORDER BY thread_id")
+      .all()
+      .map(({ id, version }) => ({ stream: threadStream(String(id)), events: Number(version) }))
   } catch {
-    return ""
+    return []
   }
 }
 
+/**
+ * Neighbours in the order of their names that have together as nearly half of the events as any: a first few
+ * alone may be far from it, where one thread has much.
+ */
+export const halfOf = (sizes: ReadonlyArray<Size>): Pick<Part, "after" | "upTo"> => {
+  const total = sizes.reduce((sum, { events }) => sum + events, 0)
+  let best = { after: "", upTo: "", off: total }
+  let inside = 0
+  let first = 0
+  for (const { events, stream } of sizes) {
+    inside += events
+    // Without its first ones, as long as that is nearer to the half.
+    while (2 * inside - total > sizes[first]!.events) inside -= sizes[first++]!.events
+    const off = Math.abs(2 * inside - total)
+    if (off < best.off) best = { after: sizes[first - 1]?.stream ?? "", upTo: stream, off }
+  }
+  return best
+}
+
 /** Large, so that the rows of one table are written together: a page of the file that takes many of them, once. */
-const pageBounds = { rows: 16_384, bytes: 32 * 1024 * 1024 } as const
+export const pageBounds = { rows: 32_768, bytes: 64 * 1024 * 1024 } as const
 
 /**
  * Events that are folded together: enough that most of what begins among them ends there, too, and is written once;
@@ -78,14 +95,13 @@ export const readingLog = (database: DatabaseSync, part = allOfIt): (() => Page)
     database.prepare(halfForgottenRows).all() as unknown as ReadonlyArray<HalfForgotten>
   )
   const newest = Number(database.prepare("SELECT max(sequence) AS newest FROM events").get()?.["newest"] ?? 0)
-  const read = readingRows(database, part)
+  const readings = readingRows(database, part)
   const recordOf = recordReader()
   const states = new Map<ThreadId, ThreadState>()
   return () => {
     const page = gathering(states, forgotten)
-    const seen = { rows: 0, events: 0, bytes: 0 }
-    for (;;) {
-      const { complete, last, rows } = read()
+    const seen = { rows: 0, events: 0, bytes: 0, last: 0, complete: false }
+    for (const { complete, last, rows } of readings()) {
       for (const cells of rows) {
         const row = rowOf(cells)
         seen.bytes += lengthOf(row)
@@ -95,38 +111,52 @@ export const readingLog = (database: DatabaseSync, part = allOfIt): (() => Page)
         seen.events += 1
       }
       seen.rows += rows.length
-      if (!complete && seen.rows < pageBounds.rows && seen.bytes < pageBounds.bytes) continue
-      return {
-        ...page.all(),
-        events: seen.events,
-        unreadable: seen.rows - seen.events,
-        share: complete || newest === 0 ? 1 : Math.min(1, last / newest),
-        complete
-      }
+      seen.last = last
+      seen.complete = complete
+      if (complete || seen.rows >= pageBounds.rows || seen.bytes >= pageBounds.bytes) break
+    }
+    const { complete, events, last, rows } = seen
+    return {
+      ...page.all(),
+      events,
+      unreadable: rows - events,
+      share: complete || newest === 0 ? 1 : Math.min(1, last / newest),
+      complete
     }
   }
 }
 
-/**
- * Few, because there is no other bound on the bytes of one reading, and a provider's line may have 16 MiB. Between
- * two readings the log is not held against a checkpoint.
- */
+/** Few, because there is no other bound on the bytes of one reading, and a provider's line may have 16 MiB. */
 const readAtOnce = 32
+/**
+ * Readings of one transaction. One that begins after somebody's commit has nothing in its cache; while it is open, the
+ * log is held against a checkpoint.
+ */
+const readingsInARow = 16
 
-const readingRows = (database: DatabaseSync, { after, upTo }: Part) => {
+/** Goes on where it was left, for as long as it is asked. */
+const readingRows = (database: DatabaseSync, { after, between, upTo }: Part) => {
   const read = database.prepare(
-    // The sign keeps the streams' index out of it: the log is read in its order.
     `SELECT sequence, stream, version, event_version, payload, ${textForRows}, cause, at FROM events
-      WHERE sequence > ? AND (?2 IS NULL OR +stream > ?2) AND (?3 IS NULL OR +stream <= ?3)
+      WHERE sequence > ? AND (stream > ? AND stream <= ?) = ?
       ORDER BY sequence LIMIT ${readAtOnce}`
   )
   // Several times as fast as rows by their columns' names, and one by one.
   read.setReturnArrays(true)
   let last = 0
-  return () => {
-    const rows = read.all(last, after, upTo) as unknown as ReadonlyArray<RowCells>
-    last = rows.at(-1)?.[0] ?? last
-    return { rows, last, complete: rows.length < readAtOnce }
+  return function* () {
+    for (;;) {
+      database.exec("BEGIN")
+      try {
+        for (let n = 0; n < readingsInARow; n++) {
+          const rows = read.all(last, after, upTo, Number(between)) as unknown as ReadonlyArray<RowCells>
+          last = rows.at(-1)?.[0] ?? last
+          yield { rows, last, complete: rows.length < readAtOnce }
+        }
+      } finally {
+        if (database.isTransaction) database.exec("COMMIT")
+      }
+    }
   }
 }
 
@@ -200,22 +230,22 @@ const preparing = (database: DatabaseSync, named: Named) => {
   }
 }
 
-/** Messages that come to the index in one run. */
-const addedAtOnce = 64
+/** Messages that come to the index in one run: their words are looked up together, in half the time, and held. */
+const addedAtOnce = readAtOnce
 
 const indexing = (database: DatabaseSync, named: Named) => {
   const prompt = database.prepare(promptId(named))
   const words = database.prepare(wordsOf(named))
+  words.setReturnArrays(true)
   const add = database.prepare(addWords(named))
   return function* ({ edited, found }: Words): Generator<Run, void> {
     const prompts = edited.flatMap((cells) => prompt.all(...cells).map(({ id }) => Number(id)))
     const ids = [...new Set([...found.map(Number), ...prompts])].sort((a, b) => a - b)
     for (let from = 0; from < ids.length; from += addedAtOnce) {
       yield () => {
-        for (const id of ids.slice(from, from + addedAtOnce)) {
-          const row = words.get(id)
-          if (row !== undefined) add.run(id, String(row["text"]))
-        }
+        const some = words.all(JSON.stringify(ids.slice(from, from + addedAtOnce)))
+        for (const [id, text] of some as unknown as ReadonlyArray<readonly [number, string]>)
+          add.run(id, text)
       }
     }
   }

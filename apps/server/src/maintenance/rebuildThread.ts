@@ -15,7 +15,7 @@ import { parentPort, workerData } from "node:worker_threads"
 import { resultCode } from "../store/Connection.ts"
 import type { Page, Part, Run } from "./Anew.ts"
 import { readingLog, runsOf } from "./Anew.ts"
-import { concluded, createShadow, inTransaction, openShadow, shadowOf } from "./shadow.ts"
+import { busyMillis, concluded, createShadow, inTransaction, openShadow, shadowOf } from "./shadow.ts"
 
 export const entry = import.meta.url
 
@@ -56,6 +56,9 @@ const turnMillis = 15
 /** So many pages of what came meanwhile are read before the thread says that it has caught up all the same. */
 const latePages = 64
 
+/** Pages between two checkpoints: much of what one changes the next one changes again. */
+const pagesOfCheckpoint = 2
+
 const isOurs = (data: unknown): data is WorkerData =>
   typeof data === "object" && data !== null && "name" in data && data.name === name
 
@@ -66,7 +69,7 @@ const work = async (port: MessagePort, { filename, part }: WorkerData) => {
   const write = openShadow(filename)
   const read = new DatabaseSync(filename, { readOnly: true })
   try {
-    read.exec("PRAGMA busy_timeout = 5000")
+    read.exec(`PRAGMA busy_timeout = ${busyMillis}`)
     // Between its turns, so that no commit waits for it.
     write.exec("PRAGMA wal_autocheckpoint = 0")
     await rebuild({ write, read, part }, say, async (said) => {
@@ -97,9 +100,11 @@ const rebuild = async (
   ask: (said: Said) => Promise<Asked>
 ) => {
   let counts: Counts = { events: 0, unreadable: 0, share: 0 }
+  let isLong = false
   const turn = async <A>(body: () => A, isMore: (made: A) => boolean = () => false): Promise<A> => {
     await ask({ type: "ready" })
     const made = inTransaction(write, body)
+    if (isLong) isLong = !startedAnew(write)
     say({ type: "wrote", counts, more: isMore(made) })
     return made
   }
@@ -115,13 +120,13 @@ const rebuild = async (
     return { ...read, runs: runs(read) }
   }
   const goOn = async () => {
-    for (let complete = false, late = 0; !complete && late < latePages;) {
+    for (let complete = false, late = 0, pages = 1; !complete && late < latePages; pages++) {
       const read = page()
       complete = read.complete
       if (read.share === 1) late += 1
       while (await turn(() => someOf(read.runs), Boolean));
       // What is written must not pile up, nor be left to the next commit.
-      write.exec("PRAGMA wal_checkpoint(PASSIVE)")
+      if (complete || pages % pagesOfCheckpoint === 0) isLong = checkpointed(write, "PASSIVE") > walPages
     }
   }
   const rest = () => {
@@ -138,6 +143,27 @@ const rebuild = async (
     asked = await ask(asked === "goOn" ? { type: "caughtUp" } : { type: "wrote", counts, more: false })
   }
 }
+
+/**
+ * Pages of the WAL from which on it is made to begin anew. By itself it would not while both threads are at work:
+ * before all of it is in the file the other one has written more.
+ */
+const walPages = 16_384
+
+/**
+ * The next commit begins the WAL anew, unless somebody reads on for longer than a turn may take. Call in a turn, when
+ * nobody writes. False: the other thread is bringing it into the file.
+ */
+const startedAnew = (database: DatabaseSync): boolean => {
+  database.exec(`PRAGMA busy_timeout = ${turnMillis}`)
+  const pages = checkpointed(database, "RESTART")
+  database.exec(`PRAGMA busy_timeout = ${busyMillis}`)
+  return pages !== -1
+}
+
+/** How many pages the WAL has; -1: another connection is about it. */
+const checkpointed = (database: DatabaseSync, mode: "PASSIVE" | "RESTART"): number =>
+  Number(database.prepare(`PRAGMA wal_checkpoint(${mode})`).get()?.["log"])
 
 /** As many as fit into one turn; at least one. Whether there may be more. */
 const someOf = (runs: Iterator<Run, void>): boolean => {

@@ -174,11 +174,14 @@ export const inTransaction = <A>(database: DatabaseSync, body: () => A): A => {
   }
 }
 
+/** How long SQLite tries where another process works on the file, too. */
+export const busyMillis = 5_000
+
 /** A connection that may do all of the above. Its author writes only while the one writer lends its pen. */
 export const openShadow = (filename: string): DatabaseSync => {
   const database = new DatabaseSync(filename, { defensive: false })
   database.exec(
-    "PRAGMA busy_timeout = 5000; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -32768"
+    `PRAGMA busy_timeout = ${busyMillis}; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -32768`
   )
   // What is checked is what the program writes, and the rows are made by what makes them for the commits.
   database.exec("PRAGMA ignore_check_constraints = ON")

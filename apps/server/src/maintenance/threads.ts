@@ -7,6 +7,7 @@
  */
 import { StorageUnavailable } from "@turnkeeper/contracts/Errors"
 import { Effect, Queue, Semaphore } from "effect"
+import { setFlagsFromString } from "node:v8"
 import { Worker } from "node:worker_threads"
 import { looked } from "../store/Connection.ts"
 import { attempt } from "../store/storageFault.ts"
@@ -27,6 +28,7 @@ export const madeByThreads = (
   told: (counts: Counts) => Effect.Effect<void>
 ): Effect.Effect<Counts, StorageUnavailable> =>
   Effect.gen(function* () {
+    yield* ownYoungGeneration
     // Only one can write at a time, so that more than two would wait for each other.
     const parts = yield* attempt(() => looked(filename, halves))
     const threads = yield* Effect.forEach(parts, (part) => started(filename, part))
@@ -130,5 +132,21 @@ const sumOf = (counts: ReadonlyArray<Counts>): Counts => ({
  * generation. The other bound is far beyond the open states of all threads, which is what it keeps.
  */
 const resourceLimits = { maxYoungGenerationSizeMb: 64, maxOldGenerationSizeMb: 1_024 }
+
+/**
+ * While the scope is open, a thread that starts has the young generation of its limits. An option that was given to
+ * the process overrules them: the server's own is small, with which this work takes a third longer.
+ */
+const ownYoungGeneration = Effect.acquireRelease(
+  Effect.sync(() => {
+    setFlagsFromString(`${semiSpace}=0`)
+    if (process.env["HG"]) setFlagsFromString("--heap-growing-percent=0")
+  }),
+  () =>
+    Effect.sync(() => {
+      for (const option of process.execArgv) if (option.startsWith(semiSpace)) setFlagsFromString(option)
+    })
+)
+const semiSpace = "--max-semi-space-size"
 
 const gone: Said = { type: "failed", message: "its thread has ended", code: null }

@@ -64,9 +64,13 @@ export const taken = ({ edited, found }: Words, { rows, statement }: Write): boo
 /** Thread, turn; search id of the prompt. */
 export const promptId = (named: Named) =>
   `SELECT m.search_id AS id FROM ${promptOf("(VALUES (?, ?))", named)}`
-/** Search id; the text to be found by. No row: the message was complete before, and is found by another id. */
+/**
+ * Search ids, as a JSON array; search id and the text to be found by, in the order of the ids. One without a row: the
+ * message was complete before, and is found by another id.
+ */
 export const wordsOf = (named: Named) =>
-  `SELECT ${textOf("m")} AS text FROM ${named("messages")} AS m WHERE m.search_id = ?`
+  `SELECT m.search_id, ${textOf("m")} FROM ${named("messages")} AS m
+    WHERE m.search_id IN (SELECT value FROM json_each(?)) ORDER BY m.search_id`
 /** Search id, text. One row at a time, in the order of the ids: for anything else the index writes out what it has. */
 export const addWords = (named: Named) => `INSERT INTO ${named("message_search")} (rowid, text) VALUES (?, ?)`
 

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { StorageUnavailable } from "@turnkeeper/contracts/Errors"
 import { Deferred, Effect, Exit, Fiber, Layer } from "effect"
 import { Commit } from "../../src/engine/Commit.ts"
+import { pageBounds } from "../../src/maintenance/Anew.ts"
 import { forgetStep } from "../../src/maintenance/forget.ts"
 import { Rebuild } from "../../src/maintenance/Rebuild.ts"
 import { Upkeep } from "../../src/maintenance/Upkeep.ts"
@@ -43,8 +44,8 @@ const walk = (threads: ReadonlyArray<Author>, seed: number, steps: number) =>
 
 const run = Effect.flatMap(Rebuild, (rebuild) => rebuild.run(() => {}))
 
-/** A rebuilding reads so many events of a part of the log before it writes. */
-const pageOfEvents = 17_000
+/** More events than a rebuilding reads of a part of the log before it writes. */
+const pageOfEvents = pageBounds.rows + 500
 
 const commit = (thread: Author, ...events: Parameters<typeof next>[1]) =>
   Effect.flatMap(Commit, ({ submit }) => submit(next(thread, events)))
@@ -176,6 +177,9 @@ describe("making the tables anew beside the work", () => {
         const thread = author("long")
         yield* commit(thread, created, queued("far", "about apples"), queued("near", "about plums"))
         yield* commit(thread, edited("near", "about quinces"))
+        // More than are looked up together.
+        const many = Array.from({ length: 70 }, (_, n) => `many-${n}`)
+        yield* commit(thread, ...many.map((turn) => queued(turn, "about cherries")))
         yield* notices(thread, pageOfEvents)
         // Far enough apart that they are not folded together, and on one page.
         yield* commit(thread, edited("far", "about grapes"), queued("late", "about figs"))
@@ -187,6 +191,7 @@ describe("making the tables anew beside the work", () => {
           yield* isSound
           assert.deepStrictEqual(yield* found("apples OR plums OR grapes OR figs"), [])
           assert.deepStrictEqual(yield* found("pears OR quinces OR dates"), ["far", "late", "near"])
+          assert.strictEqual((yield* found("cherries")).length, many.length)
         }
         yield* followsFromLog
       }).pipe(Effect.provide(store)),

@@ -4,6 +4,7 @@ import { Effect, Fiber } from "effect"
 import { DatabaseSync } from "node:sqlite"
 import { Commit } from "../../src/engine/Commit.ts"
 import { Rebuild } from "../../src/maintenance/Rebuild.ts"
+import { pageBounds } from "../../src/maintenance/Anew.ts"
 import { shadowOf } from "../../src/maintenance/shadow.ts"
 import { author, created, dump, next, queued, storeAt, temporaryDirectory } from "../store/fixtures.ts"
 
@@ -59,8 +60,9 @@ const version = "SELECT value FROM meta WHERE key = 'projections'"
 const title = "SELECT title FROM threads"
 const second = `SELECT count(*) FROM sqlite_schema WHERE name = '${shadowOf("threads")}'`
 
+const severalPages = 2 * pageBounds.rows + 1_000
 const logs = [
-  ["of several pages", 40_000],
+  ["of several pages", severalPages],
   ["so long that threads of their own make them", 110_000]
 ] as const
 
@@ -127,7 +129,7 @@ describe("a start with tables of another version", () => {
     () =>
       Effect.gen(function* () {
         const filename = `${yield* temporaryDirectory}/test.db`
-        yield* outdated(filename, 40_000)
+        yield* outdated(filename, severalPages)
         yield* inFile(filename, "DELETE FROM events")
         yield* Effect.void.pipe(Effect.provide(storeAt(filename), { local: true }))
         assert.isUndefined(valueOf(filename, title))
