@@ -7,9 +7,9 @@ import type { ThreadId } from "@turnkeeper/domain/ids"
 import type { ThreadState } from "@turnkeeper/domain/thread/State"
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite"
 import { foldedFrom, projections } from "../projection/Projection.ts"
-import { textForRows } from "../projection/rowText.ts"
+import { standIn, textForRows } from "../projection/rowText.ts"
 import type { Words } from "../projection/searchIndex.ts"
-import { addWords, promptId, removePrompts, taken, wordsOf } from "../projection/searchIndex.ts"
+import { addWords, presentIds, promptId, removePrompts, taken, wordsOf } from "../projection/searchIndex.ts"
 import type { Row, StoredRecord } from "../store/EventLog.ts"
 import { lengthOf, recordReader, threadStream } from "../store/EventLog.ts"
 import type { HalfForgotten, Kept } from "../store/Forgetting.ts"
@@ -230,25 +230,49 @@ const preparing = (database: DatabaseSync, named: Named) => {
   }
 }
 
-/** Messages that come to the index in one run: their words are looked up together, in half the time, and held. */
+/** Messages that come to the index in one run: they are looked up together, and their texts are held. */
 const addedAtOnce = readAtOnce
 
 const indexing = (database: DatabaseSync, named: Named) => {
   const prompt = database.prepare(promptId(named))
-  const words = database.prepare(wordsOf(named))
-  words.setReturnArrays(true)
+  const textsOf = lookingUp(database, named)
   const add = database.prepare(addWords(named))
   return function* ({ edited, found }: Words): Generator<Run, void> {
-    const prompts = edited.flatMap((cells) => prompt.all(...cells).map(({ id }) => Number(id)))
-    const ids = [...new Set([...found.map(Number), ...prompts])].sort((a, b) => a - b)
+    const known = new Map(found.map(([id, text]) => [Number(id), String(text)]))
+    // What was read of it, if it was read, may not be its last words.
+    for (const row of edited.flatMap((cells) => prompt.all(...cells))) known.set(Number(row["id"]), standIn)
+    const ids = [...known.keys()].sort((a, b) => a - b)
     for (let from = 0; from < ids.length; from += addedAtOnce) {
       yield () => {
-        const some = words.all(JSON.stringify(ids.slice(from, from + addedAtOnce)))
-        for (const [id, text] of some as unknown as ReadonlyArray<readonly [number, string]>)
-          add.run(id, text)
+        const some = ids.slice(from, from + addedAtOnce)
+        const texts = textsOf(some, known)
+        for (const id of some) {
+          const text = texts.get(id)
+          if (text !== undefined) add.run(id, text)
+        }
       }
     }
   }
+}
+
+/** Search id to text, of those that a row has; a text that is not known is read. */
+const lookingUp = (database: DatabaseSync, named: Named) => {
+  const present = database.prepare(presentIds(named))
+  const words = database.prepare(wordsOf(named))
+  return (ids: ReadonlyArray<number>, known: ReadonlyMap<number, string>): ReadonlyMap<number, string> => {
+    const isKnown = (id: number) => known.get(id) !== standIn
+    const unknown = ids.filter((id) => !isKnown(id))
+    return new Map([
+      ...rowsOf<[number, string]>(words, unknown),
+      ...rowsOf<[number]>(present, ids.filter(isKnown)).map(([id]) => [id, known.get(id)!] as const)
+    ])
+  }
+}
+
+const rowsOf = <Row>(statement: StatementSync, ids: ReadonlyArray<number>): ReadonlyArray<Row> => {
+  if (ids.length === 0) return []
+  statement.setReturnArrays(true)
+  return statement.all(JSON.stringify(ids)) as unknown as ReadonlyArray<Row>
 }
 
 const distinct = (rows: Words["edited"]): Words["edited"] => [

@@ -146,7 +146,7 @@ interface Message {
 interface Changes {
   readonly rows: ReadonlyArray<Cells>
   readonly edits: ReadonlyArray<Cells>
-  /** Search ids of what the search index takes up. */
+  /** Search id, text: of what the search index takes up. */
   readonly finds: ReadonlyArray<Cells>
 }
 
@@ -176,7 +176,7 @@ const changesOf = (batch: Batch): Changes => {
   return {
     rows: changed.map(cellsOf),
     edits: [...edits.values()],
-    finds: found.map(({ searchId }) => [searchId])
+    finds: found.map(({ searchId, text }) => [searchId, text])
   }
 }
 

@@ -42,11 +42,18 @@ const boundary = (text: string, at: number): number => {
   return unit >= 0xdc00 && unit <= 0xdfff ? at - 1 : at
 }
 
+/** Stands for any text that rows only name. */
+export const standIn = "…"
+
+/** Up to so many bytes a text stands beside what is read anyway. */
+const besideBytes = 2_048
+
 /**
- * SQL of an event's text as far as rows depend on it: any stands for one that they only name, which then need not
- * be read. Bytes are never fewer than units.
+ * SQL of an event's text as far as rows depend on it: a longer one that they only name need not be read. Bytes are
+ * never fewer than units.
  */
-export const textForRows = `CASE WHEN octet_length(text) <= ${bounds.whole} THEN '…' ELSE text END`
+export const textForRows = `CASE WHEN octet_length(text) > ${besideBytes} AND octet_length(text) <= ${bounds.whole}
+    THEN '${standIn}' ELSE text END`
 
 /** SQL of what is shown of the text. What was logged before texts stood beside their events has it in its JSON. */
 export const textOf = (row: string): string => `coalesce(nullif(${row}.text, ''), (

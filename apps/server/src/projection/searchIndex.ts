@@ -18,12 +18,12 @@ export const searchIdOf = (
 ): number | null =>
   message.role === "reasoning" || message.status === "open" || message.text === "" ? null : sequence
 
-/** Search id: of messages that have just come to it. The row of one that was complete before has another id. */
+/** Search id, text: of messages that have just come to it. The row of one that was complete before has another id. */
 export const addMessages = overRows(
-  1,
+  2,
   (values, named) => `INSERT INTO ${named("message_search")} (rowid, text)
-    SELECT m.search_id, ${textOf("m")} FROM ${values} AS v
-    CROSS JOIN ${named("messages")} AS m ON m.search_id = v.column1`
+    SELECT v.column1, v.column2 FROM ${values} AS v
+    WHERE EXISTS (SELECT 1 FROM ${named("messages")} AS m WHERE m.search_id = v.column1)`
 )
 
 const promptOf = (values: string, named: Named) => `${values} AS v
@@ -48,14 +48,14 @@ export const addPrompts = overRows(
 export interface Words {
   /** Thread, turn: of prompts whose text changes. */
   readonly edited: Array<Cells>
-  /** Search ids that come to it. */
-  readonly found: Array<Cell>
+  /** Search id, text: of what comes to it. */
+  readonly found: Array<Cells>
 }
 
 /** Takes the write up, if it is one of the index. */
 export const taken = ({ edited, found }: Words, { rows, statement }: Write): boolean => {
   if (statement === removePrompts) edited.push(...rows)
-  else if (statement === addMessages) found.push(...rows.flat())
+  else if (statement === addMessages) found.push(...rows)
   // The same prompts were removed before.
   else return statement === addPrompts
   return true
@@ -64,13 +64,13 @@ export const taken = ({ edited, found }: Words, { rows, statement }: Write): boo
 /** Thread, turn; search id of the prompt. */
 export const promptId = (named: Named) =>
   `SELECT m.search_id AS id FROM ${promptOf("(VALUES (?, ?))", named)}`
-/**
- * Search ids, as a JSON array; search id and the text to be found by, in the order of the ids. One without a row: the
- * message was complete before, and is found by another id.
- */
+/** Search ids, as a JSON array; those that a row has. */
+export const presentIds = (named: Named) =>
+  `SELECT m.search_id FROM ${named("messages")} AS m WHERE m.search_id IN (SELECT value FROM json_each(?))`
+/** The same, with the text that each is to be found by. */
 export const wordsOf = (named: Named) =>
   `SELECT m.search_id, ${textOf("m")} FROM ${named("messages")} AS m
-    WHERE m.search_id IN (SELECT value FROM json_each(?)) ORDER BY m.search_id`
+    WHERE m.search_id IN (SELECT value FROM json_each(?))`
 /** Search id, text. One row at a time, in the order of the ids: for anything else the index writes out what it has. */
 export const addWords = (named: Named) => `INSERT INTO ${named("message_search")} (rowid, text) VALUES (?, ?)`
 

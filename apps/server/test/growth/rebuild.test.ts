@@ -180,6 +180,8 @@ describe("making the tables anew beside the work", () => {
         // More than are looked up together.
         const many = Array.from({ length: 70 }, (_, n) => `many-${n}`)
         yield* commit(thread, ...many.map((turn) => queued(turn, "about cherries")))
+        // Longer than what is read of a text beside its event.
+        yield* commit(thread, queued("wide", `about melons${", and melons again".repeat(300)}`))
         yield* notices(thread, pageOfEvents)
         // Far enough apart that they are not folded together, and on one page.
         yield* commit(thread, edited("far", "about grapes"), queued("late", "about figs"))
@@ -192,6 +194,7 @@ describe("making the tables anew beside the work", () => {
           assert.deepStrictEqual(yield* found("apples OR plums OR grapes OR figs"), [])
           assert.deepStrictEqual(yield* found("pears OR quinces OR dates"), ["far", "late", "near"])
           assert.strictEqual((yield* found("cherries")).length, many.length)
+          assert.deepStrictEqual(yield* found("melons"), ["wide"])
         }
         yield* followsFromLog
       }).pipe(Effect.provide(store)),

@@ -420,10 +420,26 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "L15: a prompt is found by its last words, on whichever pages of the log it was written and edited"
   },
   {
+    breaks: "a prompt that was edited on its page comes with its first words to an index that is made anew",
+    file: "maintenance/Anew.ts",
+    find: 'known.set(Number(row["id"]), standIn)',
+    put: 'if (!known.has(Number(row["id"]))) known.set(Number(row["id"]), standIn)',
+    caughtBy: "growth/rebuild.test.ts",
+    test: "L15: a prompt is found by its last words, on whichever pages of the log it was written and edited"
+  },
+  {
+    breaks: "a message comes to an index that is made anew with what stands for its text",
+    file: "maintenance/Anew.ts",
+    find: "known.get(id) !== standIn",
+    put: "known.has(id)",
+    caughtBy: "growth/rebuild.test.ts",
+    test: "L15: a prompt is found by its last words, on whichever pages of the log it was written and edited"
+  },
+  {
     breaks: "a long text is stood in for when the tables are made anew",
     file: "projection/rowText.ts",
-    find: "WHEN octet_length(text) <= ${bounds.whole} THEN",
-    put: "WHEN text IS NOT NULL THEN",
+    find: " AND octet_length(text) <= ${bounds.whole}",
+    put: "",
     caughtBy: "growth/longText.test.ts",
     test: "D7: stands once in the database, is shown by its ends, and is read in parts"
   },
