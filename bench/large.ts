@@ -18,11 +18,13 @@ import { servedFrom } from "@turnkeeper/testkit/process/program"
 import { startServer } from "@turnkeeper/testkit/process/Server"
 import { openView } from "@turnkeeper/testkit/View"
 import { Effect } from "effect"
-import { mkdir, stat } from "node:fs/promises"
+import { execFile } from "node:child_process"
+import { stat } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { setTimeout } from "node:timers/promises"
-import { longItemsOf, makeDatabase, shortItems } from "./database.ts"
+import { promisify } from "node:util"
+import { longItemsOf, shortItems } from "./database.ts"
 import { inDirectory } from "./directory.ts"
 import { running, untilAll, withRunningTurns } from "./engine.ts"
 import { voiceOf } from "./growth.ts"
@@ -55,12 +57,20 @@ const targets = {
 export const large = (): Promise<ReadonlyArray<Figure>> =>
   given === undefined
     ? inDirectory(async (directory) => {
-        const data = join(directory, "data")
-        await mkdir(data, { recursive: true })
-        await makeDatabase(join(data, "turnkeeper.db"), plan)
+        await made(join(directory, "data"), plan.bytes)
         return measured(directory)
       })
     : measured(dirname(given))
+
+/** A data directory, made by a process of its own: what is left in its memory is no part of what is measured. */
+const made = (directory: string, bytes: number) => {
+  const { events, threads } = plan
+  const options = Object.entries({ directory, events, bytes, threads })
+  return promisify(execFile)(process.execPath, [
+    join(import.meta.dirname, "../scripts/makeDatabase.ts"),
+    ...options.flatMap(([name, value]) => [`--${name}`, String(value)])
+  ])
+}
 
 /** `directory` has the data directory, by the name that the servers here expect. */
 const measured = async (directory: string): Promise<ReadonlyArray<Figure>> => {
@@ -174,10 +184,7 @@ const one = (database: string, sql: string): number => {
 /** The same with outputs as most have them: what an event costs where its length does not decide. */
 const ordinary = (): Promise<ReadonlyArray<Figure>> =>
   inDirectory(async (directory) => {
-    const data = join(directory, "data")
-    await mkdir(data)
-    const { events } = plan
-    await makeDatabase(join(data, "turnkeeper.db"), { ...plan, bytes: events * ordinaryBytes })
+    await made(join(directory, "data"), plan.events * ordinaryBytes)
     return rebuilding("large.rebuild.ordinary", directory)
   })
 
