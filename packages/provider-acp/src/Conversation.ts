@@ -24,6 +24,7 @@ import type {
 } from "@turnkeeper/domain/runtime/ProviderEvent"
 import { byName } from "@turnkeeper/provider-kit/byName"
 import { bounded } from "@turnkeeper/provider-kit/detail"
+import { recent } from "@turnkeeper/provider-kit/recent"
 import { Cause, Deferred, Effect, Exit, Option } from "effect"
 import { isRefusal } from "./faults.ts"
 import { list, record, textOf } from "./protocol.ts"
@@ -121,7 +122,7 @@ export const make = ({ fresh, onFirstMessage }: ConversationOptions): Conversati
   let strayed = false
   /** What the conversation has cost so far, in US dollars, where the agent tells it. */
   let cost: number | null = fresh ? 0 : null
-  const ended = new Map<ProviderTurnId, Ended>()
+  const ended = recent<Ended>(endedKept)
   const requests = new Map<string, Held>()
 
   const begin = (requestId: number, turnId: TurnId): Turn => {
@@ -185,7 +186,6 @@ export const make = ({ fresh, onFirstMessage }: ConversationOptions): Conversati
     const end: Ended = turn.interruptAsked ? { outcome: "interrupted", message: null } : said
     const events = [...tell(turn), ...closing(turn, end.outcome), ...usage]
     leave(turn)
-    if (ended.size >= endedKept) ended.delete(ended.keys().next().value!)
     ended.set(turn.id, end)
     return [...events, { type: "turn.completed", providerTurnId: turn.id, ...end }]
   }

@@ -11,6 +11,7 @@ import { ProviderTurnId } from "@turnkeeper/domain/ids"
 import type { TurnId } from "@turnkeeper/domain/ids"
 import type { TurnOutcome } from "@turnkeeper/domain/runtime/ProviderEvent"
 import { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
+import { recent, recentNames } from "@turnkeeper/provider-kit/recent"
 import { Deferred, Effect, Schema } from "effect"
 import type { ApiRetry, Lifecycle, Native, ResultMessage, Spoken, StreamEvent } from "./protocol.ts"
 import { quiet, uuidsOf } from "./protocol.ts"
@@ -77,7 +78,7 @@ export const make = ({ sessionId, costBefore }: ConversationOptions): Conversati
   let cost = costBefore
   let background = 0
   const ended = recent<Ended>(endedKept)
-  const declined = recent<true>(declinedKept)
+  const declined = recentNames(declinedKept)
   const requests = new Map<string, Held>()
 
   const begin = (id: string, turnId: TurnId | null): ReadonlyArray<ProviderEvent> => {
@@ -202,7 +203,7 @@ export const make = ({ sessionId, costBefore }: ConversationOptions): Conversati
         background = Array.isArray(fields["tasks"]) ? fields["tasks"].length : 0
         return []
       case "permission_denied":
-        declined.set(String(fields["tool_use_id"]), true)
+        declined.add(String(fields["tool_use_id"]))
         return []
       case "compact_boundary":
         return active === null || native.uuid === undefined ? [] : Turn.shortened(active, native.uuid)
@@ -276,10 +277,10 @@ export const make = ({ sessionId, costBefore }: ConversationOptions): Conversati
     release: (key, isDeclined) => {
       const held = requests.get(key)
       requests.delete(key)
-      if (isDeclined && held !== undefined) declined.set(held.toolUseId, true)
+      if (isDeclined && held !== undefined) declined.add(held.toolUseId)
     },
     withdrawn: (key) => (requests.delete(key) ? [{ type: "request.resolved", requestKey: key }] : []),
-    declined: (toolUseId) => declined.set(toolUseId, true),
+    declined: (toolUseId) => void declined.add(toolUseId),
     end: () => {
       if (active !== null) Deferred.doneUnsafe(active.over, Effect.void)
       if (sending !== null) Deferred.doneUnsafe(sending.taken, Effect.succeed(false))
@@ -297,16 +298,3 @@ const unknown = (native: Native, broken = false): ReadonlyArray<ProviderEvent> =
 
 const modeOf = (value: unknown): PermissionMode | null =>
   value === "default" || value === "acceptEdits" || value === "plan" ? value : null
-
-/** The newest `max` values that were set. */
-const recent = <A>(max: number) => {
-  const kept = new Map<string, A>()
-  return {
-    has: (key: string) => kept.has(key),
-    get: (key: string) => kept.get(key),
-    set: (key: string, value: A): void => {
-      if (!kept.has(key) && kept.size >= max) kept.delete(kept.keys().next().value!)
-      kept.set(key, value)
-    }
-  }
-}

@@ -12,6 +12,7 @@
 import { ProviderTurnId, TurnId } from "@turnkeeper/domain/ids"
 import type { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
 import type { HeardItem, HeardTurn } from "@turnkeeper/provider-kit/Provider"
+import { recentNames } from "@turnkeeper/provider-kit/recent"
 import { Deferred, Effect, Schema } from "effect"
 import type * as Protocol from "./_generated/protocol.ts"
 import type { Notification } from "@turnkeeper/provider-kit/JsonRpc"
@@ -107,8 +108,8 @@ export const make = (options: ConversationOptions): Conversation => {
   /** A turn that started while a prompt is unanswered: nobody knows yet whose it is. */
   let undecided: string | null = null
   let hasRecord = false
-  const ended = recent(endedKept)
-  const notices = recent(noticesKept)
+  const ended = recentNames(endedKept)
+  const notices = recentNames(noticesKept)
   const commands = new Map<string, Deferred.Deferred<void>>()
   const requests = new Map<string, Held>()
   /** Answered, not yet confirmed: request key to turn. */
@@ -506,19 +507,5 @@ const about = (
     id: typeof id === "string" ? id : null,
     item: typeof item === "object" && item !== null ? (item as Protocol.ThreadItem) : null,
     itemId: typeof itemId === "string" ? itemId : null
-  }
-}
-
-/** The newest `max` strings that were added. `add` tells whether the string is new. */
-const recent = (max: number) => {
-  const kept = new Set<string>()
-  return {
-    has: (value: string) => kept.has(value),
-    add: (value: string): boolean => {
-      if (kept.has(value)) return false
-      if (kept.size >= max) kept.delete(kept.values().next().value!)
-      kept.add(value)
-      return true
-    }
   }
 }

@@ -15,6 +15,7 @@ import { ProviderTurnId } from "@turnkeeper/domain/ids"
 import type { TurnId } from "@turnkeeper/domain/ids"
 import { ProviderEvent } from "@turnkeeper/domain/runtime/ProviderEvent"
 import type { HeardTurn } from "@turnkeeper/provider-kit/Provider"
+import { recentNames } from "@turnkeeper/provider-kit/recent"
 import { Deferred, Effect, Schema } from "effect"
 import type {
   AssistantMessage,
@@ -84,11 +85,11 @@ const areEvents = Schema.is(Schema.Array(ProviderEvent))
 export const make = (heard: HeardTurn | null = null): Conversation => {
   let active: Turn.Turn | null = null
   let sending: Sending | null = null
-  const ended = recent(endedKept)
-  const declined = recent(declinedKept)
-  const continuations = recent(endedKept)
+  const ended = recentNames(endedKept)
+  const declined = recentNames(declinedKept)
+  const continuations = recentNames(endedKept)
   const requests = new Map<string, Held>()
-  const answered = recent(requestsMax)
+  const answered = recentNames(requestsMax)
   const commands = new Map<string, string>()
 
   const begin = (
@@ -334,16 +335,3 @@ const asked = new Set([
 /** An answer as it was before its end, so that its parts are told first. */
 const withoutEnd = (info: Message): Message =>
   info.role === "user" ? info : { ...info, time: { created: info.time.created } }
-
-/** The newest `max` strings that were added. */
-const recent = (max: number) => {
-  const kept = new Set<string>()
-  return {
-    has: (value: string) => kept.has(value),
-    add: (value: string): void => {
-      if (kept.has(value)) return
-      if (kept.size >= max) kept.delete(kept.values().next().value!)
-      kept.add(value)
-    }
-  }
-}

@@ -38,6 +38,7 @@ import type {
   TurnTruth
 } from "../Provider.ts"
 import type { ProviderError } from "../ProviderError.ts"
+import { recent } from "../recent.ts"
 import {
   type Arguments,
   type Control,
@@ -71,6 +72,9 @@ export interface Scripted {
   readonly control: Control
 }
 
+/** Ends of turns that a test may still ask for. */
+const outcomesKept = 10_000
+
 export const makeScripted = (options: ScriptedOptions): Scripted => {
   const {
     instanceId,
@@ -85,7 +89,7 @@ export const makeScripted = (options: ScriptedOptions): Scripted => {
   const { perform, changed, control } = makeSwitchboard()
   const sessions = new Set<Session>()
   const received: Array<Received> = []
-  const outcomes = new Map<TurnId, TurnOutcome>()
+  const outcomes = recent<TurnOutcome>(outcomesKept)
   let health = healthy
   let outlives = false
 
@@ -94,7 +98,6 @@ export const makeScripted = (options: ScriptedOptions): Scripted => {
     capabilities,
     turnEnded: (active, outcome) => {
       for (const turnId of active.turnIds) outcomes.set(turnId, outcome)
-      while (outcomes.size > 10_000) outcomes.delete(outcomes.keys().next().value!)
     },
     sessionEnded: (session) => sessions.delete(session),
     changed
