@@ -138,10 +138,7 @@ const resourceLimits = { maxYoungGenerationSizeMb: 64, maxOldGenerationSizeMb: 1
  * the process overrules them: the server's own is small, with which this work takes a third longer.
  */
 const ownYoungGeneration = Effect.acquireRelease(
-  Effect.sync(() => {
-    setFlagsFromString(`${semiSpace}=0`)
-    if (process.env["HG"]) setFlagsFromString("--heap-growing-percent=0")
-  }),
+  Effect.sync(() => setFlagsFromString(`${semiSpace}=0`)),
   () =>
     Effect.sync(() => {
       for (const option of process.execArgv) if (option.startsWith(semiSpace)) setFlagsFromString(option)
