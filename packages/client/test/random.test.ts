@@ -112,13 +112,21 @@ const answerAll = (client: Client, thread: ThreadHandle) =>
 /** Ends what would not end by itself, as a user would, until nothing is open. */
 const comeToRest = async (client: Client, thread: ThreadHandle) => {
   await eventually(client.outbox, ({ entries }) => entries.every(({ state }) => state === "refused"))
-  await eventually(thread.model, ({ status }) => status === "live")
-  await client.stop(thread.threadId)
+  await stopped(client, thread)
   await eventually(
     thread.model,
     ({ session, status, turns }) =>
       status === "live" && session?.status === "stopped" && turns.every(({ state }) => ended.has(state))
   )
+}
+
+/** A stop is not kept for later: where the wire was cut under it, the user says it again. */
+const stopped = async (client: Client, thread: ThreadHandle, tries = 5): Promise<void> => {
+  await eventually(thread.model, ({ status }) => status === "live")
+  await client.stop(thread.threadId).catch((error: unknown) => {
+    if (tries === 0 || Object(error)._tag !== "ConnectionLost") throw error
+    return stopped(client, thread, tries - 1)
+  })
 }
 
 describe("L15: the read model of a client", patience, () => {
