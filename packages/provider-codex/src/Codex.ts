@@ -36,7 +36,6 @@ import { createHash } from "node:crypto"
 import packageJson from "../package.json" with { type: "json" }
 import type * as Protocol from "./_generated/protocol.ts"
 import * as Connection from "./Connection.ts"
-import type { Turn } from "./Conversation.ts"
 import type { Wrap } from "./faults.ts"
 import { wrapWith } from "./faults.ts"
 import * as HealthCheck from "./health.ts"
@@ -47,6 +46,7 @@ import { understand } from "./requests.ts"
 import * as Session from "./Session.ts"
 import type { Deadlines } from "./SessionContext.ts"
 import { policyOf } from "./settings.ts"
+import type { Turn } from "./Turn.ts"
 
 export interface CodexOptions {
   readonly instanceId: ProviderInstanceId

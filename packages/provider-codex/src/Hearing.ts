@@ -13,8 +13,9 @@ import type { Outbox } from "@turnkeeper/provider-kit/Outbox"
 import type { HeardTurn, Missed } from "@turnkeeper/provider-kit/Provider"
 import { Effect } from "effect"
 import type { Duration, Scope } from "effect"
-import type { Conversation, Heard } from "./Conversation.ts"
+import type { Conversation } from "./Conversation.ts"
 import * as History from "./history.ts"
+import type { Heard } from "./rejoining.ts"
 import type { Held } from "./requests.ts"
 
 export interface HearingOptions {

@@ -5,12 +5,12 @@ import type { Prompt, ProviderSession } from "@turnkeeper/provider-kit/Provider"
 import type { Fail } from "@turnkeeper/provider-kit/ProviderError"
 import { Effect, Exit } from "effect"
 import type * as Protocol from "./_generated/protocol.ts"
-import { steerBegan, steerFailed } from "./Conversation.ts"
 import type { Hearing } from "./Hearing.ts"
 import { refusedBecauseGone } from "./leaving.ts"
 import type { SessionContext } from "./SessionContext.ts"
 import type { Current } from "./settings.ts"
 import { afterTurn, changesOf, inputOf } from "./settings.ts"
+import { steerBegan, steerFailed } from "./Turn.ts"
 import * as Turns from "./turns.ts"
 
 export interface SendingOptions {

@@ -5,9 +5,9 @@ import type { TurnTruth } from "@turnkeeper/provider-kit/Provider"
 import type { ProviderError } from "@turnkeeper/provider-kit/ProviderError"
 import { mismatch, runningTurn } from "@turnkeeper/provider-kit/runningTurn"
 import { Deferred, Effect } from "effect"
-import type { Turn } from "./Conversation.ts"
 import * as History from "./history.ts"
 import type { SessionContext } from "./SessionContext.ts"
+import type { Turn } from "./Turn.ts"
 
 /** The running turn, once Codex can be told something about it; fails when it is not the one named. */
 export const running = Effect.fnUntraced(function* (
